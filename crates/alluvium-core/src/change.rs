@@ -1,0 +1,94 @@
+//! One keyed effect of one message, and a run of them.
+
+use bytes::Bytes;
+
+use crate::{Cursor, Sequence, Timestamp};
+
+/// One keyed effect: what the message at [`sequence`](Self::sequence) did to [`key`](Self::key).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The key, without the subject prefix of its bucket. Never empty.
+    pub key: Bytes,
+    /// Where the message that made the change stands in its log.
+    pub sequence: Sequence,
+    /// When the server stored that message.
+    pub timestamp: Timestamp,
+    /// What happened to the key.
+    pub operation: Operation,
+}
+
+impl Change {
+    /// `key` now has `value`.
+    pub fn put(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        sequence: Sequence,
+        timestamp: Timestamp,
+    ) -> Self {
+        Self { key: key.into(), sequence, timestamp, operation: Operation::Put(value.into()) }
+    }
+
+    /// `key` is gone.
+    pub fn delete(
+        key: impl Into<Bytes>,
+        reason: DeleteReason,
+        sequence: Sequence,
+        timestamp: Timestamp,
+    ) -> Self {
+        Self { key: key.into(), sequence, timestamp, operation: Operation::Delete(reason) }
+    }
+
+    /// The value that the key has now, none after a delete.
+    pub fn value(&self) -> Option<&Bytes> {
+        match &self.operation {
+            Operation::Put(value) => Some(value),
+            Operation::Delete(_) => None,
+        }
+    }
+
+    /// Bytes of key and value: what the change weighs in queues and limits.
+    pub fn len_bytes(&self) -> usize {
+        self.key.len() + self.value().map_or(0, Bytes::len)
+    }
+}
+
+/// What a change does to its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The key has this value now. It may be empty.
+    Put(Bytes),
+    /// The key is gone.
+    Delete(DeleteReason),
+}
+
+/// Why a key went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeleteReason {
+    /// A client deleted it (`KV-Operation: DEL`).
+    Deleted,
+    /// A client purged it with its history (`KV-Operation: PURGE`), or the stream was purged and left a marker.
+    Purged,
+    /// The server let it expire and left a marker (`Nats-Marker-Reason: MaxAge`).
+    Expired,
+    /// The log no longer holds it, and no marker says why: found by a reconcile.
+    Vanished,
+}
+
+/// A run of changes in log order, with the cursor that a table is exact at once all of them are applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The changes, rising in sequence. A key may occur more than once.
+    pub changes: Vec<Change>,
+    /// Where the table stands after them.
+    pub cursor: Cursor,
+}
+
+impl Batch {
+    /// A batch of these changes, up to this cursor.
+    pub fn new(changes: Vec<Change>, cursor: Cursor) -> Self {
+        Self { changes, cursor }
+    }
+}

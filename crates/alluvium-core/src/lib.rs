@@ -1,0 +1,38 @@
+//! The words of Alluvium as types, and what every part promises the others as traits.
+//!
+//! A NATS JetStream stream or KV bucket is a [`Log`]: an ordered, retained sequence of messages, each of
+//! which makes one [`Change`] to one key. A [`Table`] is the state that a log leaves behind, together with
+//! the [`Cursor`] that it is exact at. What to do with a table and a log that meet again is decided by
+//! [`plan`], a pure function.
+//!
+//! This crate does no I/O, starts no task and needs no runtime. The crates above it implement the traits
+//! ([`alluvium-engine`] tables, [`alluvium-nats`] logs) or drive them ([`alluvium-runtime`]); none of them
+//! needs to know another.
+//!
+//! [`alluvium-engine`]: https://docs.rs/alluvium-engine
+//! [`alluvium-nats`]: https://docs.rs/alluvium-nats
+//! [`alluvium-runtime`]: https://docs.rs/alluvium-runtime
+
+mod change;
+mod cursor;
+mod durability;
+mod error;
+mod log;
+mod plan;
+mod position;
+mod range;
+mod scope;
+mod table;
+
+pub use change::{Batch, Change, DeleteReason, Operation};
+pub use cursor::{Cursor, CursorRecord, RecordError};
+pub use durability::Durability;
+pub use error::{BoxError, ErrorKind};
+pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
+pub use plan::{PlanInput, Plan, ReconcileReason, RefuseReason, plan};
+pub use position::{Sequence, Timestamp};
+pub use range::KeyRange;
+pub use scope::{Filter, Scope, ScopeError};
+pub use table::{
+    Binding, ChangesSince, Entry, Row, RowIter, Table, TableError, TableSnapshot, TableStats,
+};

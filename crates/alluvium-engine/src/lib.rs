@@ -1,0 +1,16 @@
+//! The [`Engine`] trait, and what Alluvium builds on any engine: one [`EngineTable`].
+//!
+//! A storage crate implements [`Engine`], a handful of synchronous methods over named spaces, and gets tables for
+//! free; it holds no protocol of its own. [`StateDir`] is the directory that an engine on disk lives in: it records
+//! which engine that is and keeps a second process out.
+
+mod engine;
+mod state_dir;
+mod table;
+
+pub use engine::{
+    Engine, EngineError, EngineSnapshot, EngineStats, Pair, PairIter, PairSource, Space, Write, WriteBatch,
+    check_space_name,
+};
+pub use state_dir::{StateDir, StateDirError};
+pub use table::EngineTable;

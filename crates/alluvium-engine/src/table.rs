@@ -1,0 +1,4 @@
+//! Placeholder.
+use alluvium_core::*;
+/// x
+pub struct EngineTable;
