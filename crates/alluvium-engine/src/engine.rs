@@ -6,6 +6,8 @@ use std::sync::Arc;
 use alluvium_core::{BoxError, ErrorKind, KeyRange};
 use bytes::Bytes;
 
+use crate::StateDirError;
+
 /// A named, ordered key-value map within an engine, by handle. Valid for the engine that gave it, until the space
 /// is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -246,12 +248,9 @@ pub enum EngineError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Another process, or another handle in this one, has the directory open.
-    #[error("{} is in use by another process: stop that one first", path.display())]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-    },
+    /// The state directory cannot be used: another process, another engine, another format, or not ours.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
     /// An earlier write failed in a way that leaves open what is on disk. Reopen to find out.
     #[error("an earlier write to {} failed and no more are taken: free disk space or mend the disk, then restart", path.display())]
     Poisoned {
@@ -288,9 +287,8 @@ impl EngineError {
         match self {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::Interrupted => ErrorKind::Transient,
-            Self::Io { .. } | Self::Locked { .. } | Self::Poisoned { .. } | Self::Other { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::StateDir(error) => error.kind(),
+            Self::Io { .. } | Self::Poisoned { .. } | Self::Other { .. } => ErrorKind::Unavailable,
             Self::Closed | Self::NoSpace | Self::Invalid(_) | Self::Pairs(_) => ErrorKind::Invalid,
         }
     }
