@@ -26,7 +26,12 @@ impl Change {
         sequence: Sequence,
         timestamp: Timestamp,
     ) -> Self {
-        Self { key: key.into(), sequence, timestamp, operation: Operation::Put(value.into()) }
+        Self {
+            key: key.into(),
+            sequence,
+            timestamp,
+            operation: Operation::Put(value.into()),
+        }
     }
 
     /// `key` is gone.
@@ -36,7 +41,12 @@ impl Change {
         sequence: Sequence,
         timestamp: Timestamp,
     ) -> Self {
-        Self { key: key.into(), sequence, timestamp, operation: Operation::Delete(reason) }
+        Self {
+            key: key.into(),
+            sequence,
+            timestamp,
+            operation: Operation::Delete(reason),
+        }
     }
 
     /// The value that the key has now, none after a delete.

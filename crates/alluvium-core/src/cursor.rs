@@ -22,13 +22,21 @@ pub struct Cursor {
 impl Cursor {
     /// The cursor of a state that has applied nothing of this log yet.
     pub fn start_of(log: LogIdentity) -> Self {
-        Self { sequence: Sequence::ZERO, timestamp: log.created, log }
+        Self {
+            sequence: Sequence::ZERO,
+            timestamp: log.created,
+            log,
+        }
     }
 
     /// The same log, further along.
     #[must_use]
     pub fn at(&self, sequence: Sequence, timestamp: Timestamp) -> Self {
-        Self { log: self.log.clone(), sequence, timestamp }
+        Self {
+            log: self.log.clone(),
+            sequence,
+            timestamp,
+        }
     }
 }
 
@@ -96,7 +104,11 @@ impl CursorRecord {
 
     /// A record of this cursor over these keys.
     pub fn new(cursor: Cursor, scope: Scope) -> Self {
-        Self { version: Self::VERSION, cursor, scope }
+        Self {
+            version: Self::VERSION,
+            cursor,
+            scope,
+        }
     }
 
     /// The record as MessagePack.
@@ -121,7 +133,10 @@ impl CursorRecord {
         }
         let Versioned { version } = rmp_serde::from_slice(bytes).map_err(RecordError::Undecodable)?;
         if version > Self::VERSION {
-            return Err(RecordError::Newer { found: version, supported: Self::VERSION });
+            return Err(RecordError::Newer {
+                found: version,
+                supported: Self::VERSION,
+            });
         }
         rmp_serde::from_slice(bytes).map_err(RecordError::Undecodable)
     }
@@ -135,7 +150,10 @@ mod tests {
 
     fn record() -> CursorRecord {
         let log = LogIdentity::new("KV_routes", Timestamp::from_nanos(1_700_000_000_000_000_000));
-        let cursor = Cursor::start_of(log).at(Sequence::new(42), Timestamp::from_nanos(1_700_000_000_000_000_042));
+        let cursor = Cursor::start_of(log).at(
+            Sequence::new(42),
+            Timestamp::from_nanos(1_700_000_000_000_000_042),
+        );
         CursorRecord::new(cursor, Scope::of(["routes.>", "flags.*"]).unwrap())
     }
 
@@ -152,7 +170,16 @@ mod tests {
         let mut newer = record();
         newer.version = 2;
         let error = CursorRecord::decode(&newer.encode()).unwrap_err();
-        assert!(matches!(error, RecordError::Newer { found: 2, supported: 1 }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                RecordError::Newer {
+                    found: 2,
+                    supported: 1
+                }
+            ),
+            "{error:?}"
+        );
     }
 
     #[test]

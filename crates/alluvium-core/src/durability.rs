@@ -43,7 +43,9 @@ impl FromStr for Durability {
         match text {
             "buffered" => Ok(Self::Buffered),
             "fsync" => Ok(Self::Fsync),
-            other => Err(format!("{other:?} is not a durability: use `buffered` or `fsync`")),
+            other => Err(format!(
+                "{other:?} is not a durability: use `buffered` or `fsync`"
+            )),
         }
     }
 }

@@ -29,10 +29,8 @@ pub use cursor::{Cursor, CursorRecord, RecordError};
 pub use durability::Durability;
 pub use error::{BoxError, ErrorKind};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
-pub use plan::{PlanInput, Plan, ReconcileReason, RefuseReason, plan};
+pub use plan::{Plan, PlanInput, ReconcileReason, RefuseReason, plan};
 pub use position::{Sequence, Timestamp};
 pub use range::KeyRange;
 pub use scope::{Filter, Scope, ScopeError};
-pub use table::{
-    Binding, ChangesSince, Entry, Row, RowIter, Table, TableError, TableSnapshot, TableStats,
-};
+pub use table::{Binding, ChangesSince, Entry, Row, RowIter, Table, TableError, TableSnapshot, TableStats};

@@ -24,7 +24,10 @@ pub struct LogIdentity {
 impl LogIdentity {
     /// The log of this name, created at this instant.
     pub fn new(name: impl Into<String>, created: Timestamp) -> Self {
-        Self { name: name.into(), created }
+        Self {
+            name: name.into(),
+            created,
+        }
     }
 }
 

@@ -82,7 +82,10 @@ impl fmt::Display for RefuseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherLog { stored, found } => {
-                write!(f, "the state is of {stored}, not of {found}: use another state directory")
+                write!(
+                    f,
+                    "the state is of {stored}, not of {found}: use another state directory"
+                )
             }
         }
     }
@@ -109,15 +112,22 @@ impl fmt::Display for RefuseReason {
 /// ```
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let bounds = input.bounds;
-    let bound_to = input.bound_to.or(input.cursor.map(|cursor| cursor.log.name.as_str()));
+    let bound_to = input
+        .bound_to
+        .or(input.cursor.map(|cursor| cursor.log.name.as_str()));
     if let Some(stored) = bound_to.filter(|stored| *stored != bounds.log.name) {
-        return Plan::Refuse(RefuseReason::OtherLog { stored: stored.to_owned(), found: bounds.log.name.clone() });
+        return Plan::Refuse(RefuseReason::OtherLog {
+            stored: stored.to_owned(),
+            found: bounds.log.name.clone(),
+        });
     }
     let Some(cursor) = input.cursor else {
         return if input.has_rows {
             Plan::Reconcile(ReconcileReason::Interrupted)
         } else {
-            Plan::Resume { from: bounds.first.max(Sequence::FIRST) }
+            Plan::Resume {
+                from: bounds.first.max(Sequence::FIRST),
+            }
         };
     };
     if cursor.log != bounds.log {
@@ -133,7 +143,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     if cursor.sequence.next() < bounds.first && input.has_rows {
         return Plan::Reconcile(ReconcileReason::Overrun);
     }
-    Plan::Resume { from: cursor.sequence.next().max(bounds.first) }
+    Plan::Resume {
+        from: cursor.sequence.next().max(bounds.first),
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,10 @@ impl Timestamp {
     /// The same instant as a [`SystemTime`].
     pub fn to_system_time(self) -> SystemTime {
         let nanos = Duration::from_nanos(self.0.unsigned_abs());
-        if self.0 >= 0 { SystemTime::UNIX_EPOCH + nanos } else { SystemTime::UNIX_EPOCH - nanos }
+        if self.0 >= 0 {
+            SystemTime::UNIX_EPOCH + nanos
+        } else {
+            SystemTime::UNIX_EPOCH - nanos
+        }
     }
 }

@@ -24,7 +24,10 @@ pub struct KeyRange {
 impl KeyRange {
     /// Every key.
     pub const fn all() -> Self {
-        Self { start: Bound::Unbounded, end: Bound::Unbounded }
+        Self {
+            start: Bound::Unbounded,
+            end: Bound::Unbounded,
+        }
     }
 
     /// Every key that begins with these bytes.
@@ -45,7 +48,10 @@ impl KeyRange {
     /// Any range expression over keys: `"a".."b"`, `"a"..`, `..="b"`.
     pub fn of<T: AsRef<[u8]>>(range: impl RangeBounds<T>) -> Self {
         let copy = |bound: Bound<&T>| bound.map(|key| Bytes::copy_from_slice(key.as_ref()));
-        Self { start: copy(range.start_bound()), end: copy(range.end_bound()) }
+        Self {
+            start: copy(range.start_bound()),
+            end: copy(range.end_bound()),
+        }
     }
 
     /// From one bound to another.

@@ -58,7 +58,7 @@ impl Filter {
         for ours in self.0.split('.') {
             match (ours, theirs.next()) {
                 (">", Some(_)) => return true,
-                (_, Some(">")) | (_, None) => return false,
+                (_, Some(">") | None) => return false,
                 ("*", Some(_)) => {}
                 (literal, Some(token)) if literal == token => {}
                 _ => return false,
@@ -108,7 +108,12 @@ impl FromStr for Filter {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        let fail = |problem| Err(ScopeError { filter: text.to_owned(), problem });
+        let fail = |problem| {
+            Err(ScopeError {
+                filter: text.to_owned(),
+                problem,
+            })
+        };
         if text.is_empty() {
             return fail("it is empty");
         }
@@ -173,7 +178,9 @@ pub struct Scope {
 impl Scope {
     /// Every key.
     pub fn all() -> Self {
-        Self { filters: vec![Filter(">".to_owned())] }
+        Self {
+            filters: vec![Filter(">".to_owned())],
+        }
     }
 
     /// The union of these filters; of none at all, every key.
@@ -182,8 +189,10 @@ impl Scope {
     ///
     /// [`ScopeError`] naming the first text that is not a filter.
     pub fn of<T: AsRef<str>>(filters: impl IntoIterator<Item = T>) -> Result<Self, ScopeError> {
-        let filters: Result<Vec<Filter>, _> =
-            filters.into_iter().map(|filter| filter.as_ref().parse()).collect();
+        let filters: Result<Vec<Filter>, _> = filters
+            .into_iter()
+            .map(|filter| filter.as_ref().parse())
+            .collect();
         Ok(filters?.into())
     }
 
@@ -204,7 +213,10 @@ impl Scope {
 
     /// Whether every key of `other` is in this scope too, by one filter for each of the other's.
     pub fn covers(&self, other: &Self) -> bool {
-        other.filters.iter().all(|theirs| self.filters.iter().any(|ours| ours.covers(theirs)))
+        other
+            .filters
+            .iter()
+            .all(|theirs| self.filters.iter().any(|ours| ours.covers(theirs)))
     }
 
     /// Filters that cover the scope, of which no two can match the same key: what one NATS consumer accepts.
@@ -236,9 +248,21 @@ impl From<Vec<Filter>> for Scope {
     fn from(mut filters: Vec<Filter>) -> Self {
         filters.sort();
         filters.dedup();
-        let covered = |filter: &Filter| filters.iter().any(|other| other != filter && other.covers(filter));
-        let filters: Vec<Filter> = filters.iter().filter(|filter| !covered(filter)).cloned().collect();
-        if filters.is_empty() { Self::all() } else { Self { filters } }
+        let covered = |filter: &Filter| {
+            filters
+                .iter()
+                .any(|other| other != filter && other.covers(filter))
+        };
+        let filters: Vec<Filter> = filters
+            .iter()
+            .filter(|filter| !covered(filter))
+            .cloned()
+            .collect();
+        if filters.is_empty() {
+            Self::all()
+        } else {
+            Self { filters }
+        }
     }
 }
 
@@ -283,7 +307,15 @@ mod tests {
         for _ in 0..5 {
             longest = longest
                 .iter()
-                .flat_map(|key| ["a", "b", "c"].map(|t| if key.is_empty() { t.to_owned() } else { format!("{key}.{t}") }))
+                .flat_map(|key| {
+                    ["a", "b", "c"].map(|t| {
+                        if key.is_empty() {
+                            t.to_owned()
+                        } else {
+                            format!("{key}.{t}")
+                        }
+                    })
+                })
                 .collect();
             all.extend(longest.iter().cloned());
         }

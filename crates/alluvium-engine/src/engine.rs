@@ -46,17 +46,27 @@ pub struct WriteBatch {
 impl WriteBatch {
     /// An empty batch with room for this many writes.
     pub fn with_capacity(writes: usize) -> Self {
-        Self { writes: Vec::with_capacity(writes) }
+        Self {
+            writes: Vec::with_capacity(writes),
+        }
     }
 
     /// Sets a key. The caller names each key of a space at most once.
     pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.writes.push(Write { space, key: key.into(), value: Some(value.into()) });
+        self.writes.push(Write {
+            space,
+            key: key.into(),
+            value: Some(value.into()),
+        });
     }
 
     /// Removes a key; one that is not there is no error. The caller names each key of a space at most once.
     pub fn remove(&mut self, space: Space, key: impl Into<Bytes>) {
-        self.writes.push(Write { space, key: key.into(), value: None });
+        self.writes.push(Write {
+            space,
+            key: key.into(),
+            value: None,
+        });
     }
 
     /// The writes in the order they were added.
@@ -286,7 +296,9 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::Interrupted => ErrorKind::Transient,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::Interrupted => {
+                ErrorKind::Transient
+            }
             Self::StateDir(error) => error.kind(),
             Self::Io { .. } | Self::Poisoned { .. } | Self::Other { .. } => ErrorKind::Unavailable,
             Self::Closed | Self::NoSpace | Self::Invalid(_) | Self::Pairs(_) => ErrorKind::Invalid,

@@ -37,6 +37,11 @@ struct Record {
     engine: String,
 }
 
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
 /// What can go wrong with a state directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -142,9 +147,17 @@ impl StateDir {
     pub fn open(path: &Path, engine: &str) -> Result<Self, StateDirError> {
         let stored = Self::stored_engine(path)?;
         if stored != engine {
-            return Err(StateDirError::OtherEngine { path: path.into(), stored, expected: engine.into() });
+            return Err(StateDirError::OtherEngine {
+                path: path.into(),
+                stored,
+                expected: engine.into(),
+            });
         }
-        Ok(Self { path: path.into(), engine: stored, _lock: Self::lock(path)? })
+        Ok(Self {
+            path: path.into(),
+            engine: stored,
+            _lock: Self::lock(path)?,
+        })
     }
 
     /// The engine that a state directory was made for, without opening it.
@@ -165,15 +178,18 @@ impl StateDir {
             }
             Err(source) => return Err(io_error("read", &record)(source)),
         };
-        let corrupt = |source| StateDirError::Corrupt { path: record.clone(), source };
+        let corrupt = |source| StateDirError::Corrupt {
+            path: record.clone(),
+            source,
+        };
         // The format first, alone: another format's record may not decode as this one.
-        #[derive(Deserialize)]
-        struct Versioned {
-            format: u32,
-        }
         let Versioned { format } = serde_json::from_slice(&bytes).map_err(corrupt)?;
         if format != FORMAT {
-            return Err(StateDirError::OtherFormat { path: path.into(), found: format, supported: FORMAT });
+            return Err(StateDirError::OtherFormat {
+                path: path.into(),
+                found: format,
+                supported: FORMAT,
+            });
         }
         let record: Record = serde_json::from_slice(&bytes).map_err(corrupt)?;
         Ok(record.engine)
@@ -205,7 +221,10 @@ impl StateDir {
             let entry = entry.map_err(io_error("read", path))?;
             let name = entry.file_name();
             let empty_data = name == DATA
-                && fs::read_dir(entry.path()).map_err(io_error("read", path))?.next().is_none();
+                && fs::read_dir(entry.path())
+                    .map_err(io_error("read", path))?
+                    .next()
+                    .is_none();
             if !(empty_data || name == LOCK || name.to_string_lossy() == format!("{RECORD}.tmp")) {
                 return Ok(false);
             }
@@ -244,5 +263,9 @@ impl StateDir {
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StateDirError {
-    move |source| StateDirError::Io { doing, path: path.into(), source }
+    move |source| StateDirError::Io {
+        doing,
+        path: path.into(),
+        source,
+    }
 }

@@ -23,7 +23,12 @@ fn bounds(first: u64, last: u64) -> Bounds {
 
 /// What the truth demands, told without the order of checks that `plan` has: reading on is right exactly when the
 /// table is a prefix of this very log and every message after the prefix can still be had.
-fn must_reconcile(cursor: Option<&Cursor>, has_rows: bool, bounds: &Bounds, at_cursor: Option<Timestamp>) -> bool {
+fn must_reconcile(
+    cursor: Option<&Cursor>,
+    has_rows: bool,
+    bounds: &Bounds,
+    at_cursor: Option<Timestamp>,
+) -> bool {
     let Some(cursor) = cursor else { return has_rows };
     let same_log = cursor.log.created == bounds.log.created;
     let inside = cursor.sequence.get() <= bounds.last.get();
@@ -48,11 +53,20 @@ fn the_whole_input_space_agrees_with_the_oracle() {
             }
             for cursor in &cursors {
                 for has_rows in [false, true] {
-                    for at_cursor in [None, Some(Timestamp::from_nanos(7)), Some(Timestamp::from_nanos(8))] {
+                    for at_cursor in [
+                        None,
+                        Some(Timestamp::from_nanos(7)),
+                        Some(Timestamp::from_nanos(8)),
+                    ] {
                         for bound_to in [None, Some("KV_a"), Some("KV_b")] {
                             seen += 1;
-                            let input =
-                                PlanInput { bound_to, cursor: cursor.as_ref(), has_rows, bounds: &bounds, at_cursor };
+                            let input = PlanInput {
+                                bound_to,
+                                cursor: cursor.as_ref(),
+                                has_rows,
+                                bounds: &bounds,
+                                at_cursor,
+                            };
                             check(&input);
                         }
                     }
@@ -66,7 +80,10 @@ fn the_whole_input_space_agrees_with_the_oracle() {
 fn check(input: &PlanInput<'_>) {
     let decided = plan(input);
     if input.bound_to == Some("KV_b") {
-        assert!(matches!(decided, Plan::Refuse(RefuseReason::OtherLog { .. })), "{input:?}: {decided:?}");
+        assert!(
+            matches!(decided, Plan::Refuse(RefuseReason::OtherLog { .. })),
+            "{input:?}: {decided:?}"
+        );
         return;
     }
     let reconcile = must_reconcile(input.cursor, input.has_rows, input.bounds, input.at_cursor);
@@ -74,8 +91,14 @@ fn check(input: &PlanInput<'_>) {
         Plan::Reconcile(_) => assert!(reconcile, "{input:?} was reconciled for nothing: {decided:?}"),
         Plan::Resume { from } => {
             assert!(!reconcile, "{input:?} was resumed from {from}");
-            assert!(from >= input.bounds.first, "{input:?}: {from} would be moved up silently");
-            assert!(from <= input.bounds.last.next(), "{input:?}: {from} would wait for ever");
+            assert!(
+                from >= input.bounds.first,
+                "{input:?}: {from} would be moved up silently"
+            );
+            assert!(
+                from <= input.bounds.last.next(),
+                "{input:?}: {from} would wait for ever"
+            );
             let applied = input.cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
             assert!(from > applied, "{input:?}: {from} was applied already");
         }
@@ -87,7 +110,12 @@ fn check(input: &PlanInput<'_>) {
 fn a_cursor_alone_names_its_log_too() {
     let cursor = Cursor::start_of(LogIdentity::new("KV_b", Timestamp::from_nanos(THIS_LOG)));
     let bounds = bounds(1, 0);
-    let input =
-        PlanInput { bound_to: None, cursor: Some(&cursor), has_rows: false, bounds: &bounds, at_cursor: None };
+    let input = PlanInput {
+        bound_to: None,
+        cursor: Some(&cursor),
+        has_rows: false,
+        bounds: &bounds,
+        at_cursor: None,
+    };
     assert!(matches!(plan(&input), Plan::Refuse(_)));
 }

@@ -1,0 +1,1 @@
+//! Covered by the conformance suite; here only what needs the inside.
