@@ -86,19 +86,20 @@ pub enum DeleteReason {
     Vanished,
 }
 
-/// A run of changes in log order, with the cursor that a table is exact at once all of them are applied.
+/// A run of changes that were committed, or are about to be, in one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The changes, rising in sequence. A key may occur more than once.
+    /// The changes, rising in sequence where there is a cursor. A key may occur more than once.
     pub changes: Vec<Change>,
-    /// Where the table stands after them.
-    pub cursor: Cursor,
+    /// Where the table stands after them. `None` for a step of a repair, which brings what differs in no order; the
+    /// batch that ends the repair has a cursor again.
+    pub cursor: Option<Cursor>,
 }
 
 impl Batch {
     /// A batch of these changes, up to this cursor.
-    pub fn new(changes: Vec<Change>, cursor: Cursor) -> Self {
+    pub fn new(changes: Vec<Change>, cursor: Option<Cursor>) -> Self {
         Self { changes, cursor }
     }
 }

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What drives the traits: a [`Replica`] reads a [`Log`](alluvium_core::Log) into a
+//! [`Table`](alluvium_core::Table) and keeps it there.
+//!
+//! This crate names no backend: whatever implements the traits can be put together here.
+//!
+//! # The path of a change
+//!
+//! ```text
+//!  log.read ──▶ receiving task ──▶ bounded queue ──▶ applying thread ──▶ hook ──▶ table.apply
+//!   (async)      takes what has       in bytes        takes what has               data and cursor
+//!                arrived                              arrived                      in one commit
+//! ```
+//!
+//! Receiving and applying overlap. A batch is whatever has arrived by the time the last commit returned: a message at
+//! rest is applied at once, a flood makes large batches, and no timer waits in between. Reads go to the table and
+//! meet no lock of this crate.
+
+mod error;
+mod replica;
+
+pub use error::ReplicaError;
+pub use replica::{Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};

@@ -1,0 +1,72 @@
+//! Why a replica did not start, or stopped.
+
+use std::sync::Arc;
+
+use alluvium_core::{BoxError, ErrorKind, LogError, RefuseReason, Sequence, TableError};
+
+/// Why a replica did not start, or stopped. Cheap to clone: everyone who waits for the replica gets the same one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplicaError {
+    /// The log failed in a way that trying again does not mend.
+    #[error("the replica cannot read its log")]
+    Log(#[source] Arc<LogError>),
+    /// The table failed.
+    #[error("the replica cannot use its table")]
+    Table(#[source] Arc<TableError>),
+    /// There is no correct way from this table to that log.
+    #[error("{0}")]
+    Refused(RefuseReason),
+    /// The hook returned an error. The changes it was given are not applied; a restart gives them to it again.
+    #[error("the hook failed on the changes from {first} to {last}; they are not applied")]
+    Hook {
+        /// The first change of the batch.
+        first: Sequence,
+        /// The last change of the batch.
+        last: Sequence,
+        /// What the hook returned.
+        source: Arc<BoxError>,
+    },
+    /// The hook panicked. The changes it was given are not applied; a restart gives them to it again.
+    #[error("the hook panicked on the changes from {first} to {last}: {message}; they are not applied")]
+    HookPanicked {
+        /// The first change of the batch.
+        first: Sequence,
+        /// The last change of the batch.
+        last: Sequence,
+        /// What it panicked with.
+        message: String,
+    },
+    /// The operating system gave the replica no thread.
+    #[error("cannot start the applying thread")]
+    Thread(#[source] Arc<std::io::Error>),
+    /// The replica was shut down before what was waited for happened.
+    #[error("the replica was shut down")]
+    ShutDown,
+}
+
+impl ReplicaError {
+    /// What the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Log(error) => error.kind(),
+            Self::Table(error) => error.kind(),
+            Self::Refused(_) => ErrorKind::Invalid,
+            Self::Hook { .. } | Self::HookPanicked { .. } | Self::Thread(_) | Self::ShutDown => {
+                ErrorKind::Unavailable
+            }
+        }
+    }
+}
+
+impl From<LogError> for ReplicaError {
+    fn from(error: LogError) -> Self {
+        Self::Log(Arc::new(error))
+    }
+}
+
+impl From<TableError> for ReplicaError {
+    fn from(error: TableError) -> Self {
+        Self::Table(Arc::new(error))
+    }
+}

@@ -1,0 +1,294 @@
+//! The applying thread: takes what has arrived, gives it to the hook, commits it, tells of it.
+
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alluvium_core::{Batch, BoxError, Change, Cursor, Durability, LogIdentity, Sequence, Table};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
+
+use super::queue::{Arrival, Work};
+use super::reconcile::Reconcile;
+use super::status::{State, Status};
+use crate::ReplicaError;
+
+/// What is given every batch before it is committed.
+pub(super) type Hook = Box<dyn FnMut(&Batch) -> Result<(), BoxError> + Send>;
+
+/// How many changes one commit takes at most. Large enough that a flood costs few commits, small enough that what a
+/// batch allocates stays a small part of the process.
+const MAX_BATCH: usize = 16_384;
+
+pub(super) struct Applier {
+    pub(super) table: Arc<dyn Table>,
+    pub(super) hook: Option<Hook>,
+    pub(super) durability: Durability,
+    pub(super) track_changes: bool,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) batches: broadcast::Sender<Arc<Batch>>,
+}
+
+/// Changes that wait to be one batch, with their share of the queue.
+#[derive(Default)]
+struct Gathered {
+    changes: Vec<Change>,
+    shares: Vec<OwnedSemaphorePermit>,
+}
+
+impl Applier {
+    /// Starts the thread. It ends when the queue's filling end is dropped, after everything in the queue is done, or
+    /// with the first error; `over` is told which.
+    pub(super) fn spawn(
+        self,
+        arrivals: mpsc::UnboundedReceiver<Arrival>,
+        over: oneshot::Sender<Result<(), ReplicaError>>,
+    ) -> Result<(), ReplicaError> {
+        let run = move || {
+            let result = self.run(arrivals);
+            // Nobody listens if the replica never started.
+            let _ = over.send(result);
+        };
+        thread::Builder::new()
+            .name("alluvium-apply".to_owned())
+            .spawn(run)
+            .map(drop)
+            .map_err(|error| ReplicaError::Thread(Arc::new(error)))
+    }
+
+    fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>) -> Result<(), ReplicaError> {
+        let mut rate = Rate::new();
+        let mut reconcile = None;
+        let mut log = None;
+        let mut next = arrivals.blocking_recv();
+        while let Some(Arrival { work, share }) = next.take() {
+            match work {
+                Work::Follow(identity) => log = Some(identity),
+                Work::Apply(changes) => {
+                    let mut gathered = Gathered {
+                        changes,
+                        shares: share.into_iter().collect(),
+                    };
+                    next = gather(&mut gathered, &mut arrivals);
+                    if let Some(log) = &log {
+                        self.apply(log, gathered, &mut rate)?;
+                    }
+                }
+                Work::CaughtUp(sequence, cursor) => self.caught_up(sequence, cursor)?,
+                Work::BeginReconcile => reconcile = Some(self.begin_reconcile()?),
+                Work::Reconcile(changes) => {
+                    if let Some(reconcile) = &mut reconcile {
+                        let differing = reconcile.differing(self.table.as_ref(), changes)?;
+                        self.amend(differing, &mut rate)?;
+                    }
+                }
+                Work::EndReconcile(cursor) => {
+                    if let Some(reconcile) = reconcile.take() {
+                        self.end_reconcile(&reconcile, &cursor, &mut rate)?;
+                    }
+                }
+                Work::Settle(done) => {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+            }
+            if next.is_none() {
+                next = arrivals.blocking_recv();
+            }
+        }
+        Ok(self.table.sync()?)
+    }
+
+    /// Commits a run of the log.
+    fn apply(&mut self, log: &LogIdentity, gathered: Gathered, rate: &mut Rate) -> Result<(), ReplicaError> {
+        let Some(last) = gathered.changes.last() else {
+            return Ok(());
+        };
+        let cursor = Cursor {
+            log: log.clone(),
+            sequence: last.sequence,
+            timestamp: last.timestamp,
+        };
+        let batch = Batch::new(gathered.changes, Some(cursor.clone()));
+        self.call_hook(&batch)?;
+        self.table.apply(&batch.changes, &cursor)?;
+        self.make_durable()?;
+        drop(gathered.shares);
+        self.tell(batch, rate);
+        Ok(())
+    }
+
+    /// Commits a step of a reconcile.
+    fn amend(&mut self, changes: Vec<Change>, rate: &mut Rate) -> Result<(), ReplicaError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch::new(changes, None);
+        self.call_hook(&batch)?;
+        self.table.amend(&batch.changes)?;
+        self.tell(batch, rate);
+        Ok(())
+    }
+
+    fn begin_reconcile(&mut self) -> Result<Reconcile, ReplicaError> {
+        self.table.amend(&[])?;
+        self.status.send_modify(|status| status.cursor = None);
+        Ok(Reconcile::default())
+    }
+
+    fn end_reconcile(
+        &mut self,
+        reconcile: &Reconcile,
+        cursor: &Cursor,
+        rate: &mut Rate,
+    ) -> Result<(), ReplicaError> {
+        let table = Arc::clone(&self.table);
+        reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished, rate))?;
+        let batch = Batch::new(Vec::new(), Some(cursor.clone()));
+        self.call_hook(&batch)?;
+        self.table.apply(&[], cursor)?;
+        self.make_durable()?;
+        self.tell(batch, rate);
+        Ok(())
+    }
+
+    fn caught_up(&mut self, sequence: Sequence, cursor: Option<Cursor>) -> Result<(), ReplicaError> {
+        if let Some(cursor) = cursor {
+            self.table.apply(&[], &cursor)?;
+            self.make_durable()?;
+            self.status.send_modify(|status| status.cursor = Some(cursor));
+        }
+        let first_time = self.status.borrow().caught_up.is_none();
+        if first_time {
+            self.table.track_changes(self.track_changes)?;
+        }
+        self.status.send_modify(|status| {
+            status.caught_up = status.caught_up.max(Some(sequence));
+            status.log_last = status.log_last.max(sequence);
+            status.enter(State::Live);
+        });
+        Ok(())
+    }
+
+    fn make_durable(&self) -> Result<(), ReplicaError> {
+        match self.durability {
+            Durability::Buffered => Ok(()),
+            Durability::Fsync => Ok(self.table.sync()?),
+        }
+    }
+
+    fn call_hook(&mut self, batch: &Batch) -> Result<(), ReplicaError> {
+        let Some(hook) = &mut self.hook else { return Ok(()) };
+        let span = || {
+            let sequences = batch.changes.iter().map(|change| change.sequence);
+            let cursor = batch
+                .cursor
+                .as_ref()
+                .map_or(Sequence::ZERO, |cursor| cursor.sequence);
+            (
+                sequences.clone().min().unwrap_or(cursor),
+                sequences.max().unwrap_or(cursor),
+            )
+        };
+        // The hook is not called again after a panic, so nothing can see what it left half done.
+        match catch_unwind(AssertUnwindSafe(|| hook(batch))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let (first, last) = span();
+                Err(ReplicaError::Hook {
+                    first,
+                    last,
+                    source: Arc::new(error),
+                })
+            }
+            Err(panic) => {
+                let (first, last) = span();
+                Err(ReplicaError::HookPanicked {
+                    first,
+                    last,
+                    message: panic_message(panic.as_ref()),
+                })
+            }
+        }
+    }
+
+    /// Publishes a batch that is committed.
+    fn tell(&self, batch: Batch, rate: &mut Rate) {
+        let bytes: usize = batch.changes.iter().map(Change::len_bytes).sum();
+        rate.count(batch.changes.len() as u64);
+        self.status.send_modify(|status| {
+            if let Some(cursor) = &batch.cursor {
+                status.log_last = status.log_last.max(cursor.sequence);
+            }
+            status.cursor = self.table.cursor();
+            status.changes += batch.changes.len() as u64;
+            status.bytes += bytes as u64;
+            status.rate = rate.per_second;
+            if status.state == State::Stalled {
+                status.error = None;
+                status.enter(State::Filling);
+            }
+        });
+        if self.batches.receiver_count() > 0 {
+            // The last receiver may have gone in between.
+            let _ = self.batches.send(Arc::new(batch));
+        }
+    }
+}
+
+/// Adds what else has arrived to a batch. Returns the first piece of work that is not part of it.
+fn gather(batch: &mut Gathered, arrivals: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Arrival> {
+    while batch.changes.len() < MAX_BATCH {
+        match arrivals.try_recv() {
+            Ok(Arrival {
+                work: Work::Apply(changes),
+                share,
+            }) => {
+                batch.shares.extend(share);
+                if batch.changes.is_empty() {
+                    batch.changes = changes;
+                } else {
+                    batch.changes.extend(changes);
+                }
+            }
+            Ok(other) => return Some(other),
+            Err(_) => break,
+        }
+    }
+    None
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Changes per second over the last second that had any.
+struct Rate {
+    since: Instant,
+    changes: u64,
+    per_second: f64,
+}
+
+impl Rate {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            changes: 0,
+            per_second: 0.0,
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+    fn count(&mut self, changes: u64) {
+        self.changes += changes;
+        let elapsed = self.since.elapsed();
+        if elapsed >= Duration::from_secs(1) {
+            self.per_second = mem::take(&mut self.changes) as f64 / elapsed.as_secs_f64();
+            self.since = Instant::now();
+        }
+    }
+}

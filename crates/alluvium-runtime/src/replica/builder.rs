@@ -1,0 +1,157 @@
+//! How a replica is put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Scope, Table};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::applier::{Applier, Hook};
+use super::driver::Driver;
+use super::queue;
+use super::status::Status;
+use super::{Replica, TableHandle};
+use crate::ReplicaError;
+
+/// Batches that a slow subscriber may lie behind before it misses some.
+const SUBSCRIPTION_BATCHES: usize = 16;
+
+/// A replica that is not started yet.
+#[must_use = "a replica does nothing before it is started"]
+pub struct ReplicaBuilder {
+    log: Arc<dyn Log>,
+    table: Arc<dyn Table>,
+    scope: Scope,
+    durability: Durability,
+    hook: Option<Hook>,
+    track_changes: bool,
+    queue_bytes: usize,
+    stalled_after: Duration,
+    bounds_every: Duration,
+}
+
+impl Replica {
+    /// A replica of this log into this table.
+    pub fn builder(log: Arc<dyn Log>, table: Arc<dyn Table>) -> ReplicaBuilder {
+        ReplicaBuilder {
+            log,
+            table,
+            scope: Scope::all(),
+            durability: Durability::Buffered,
+            hook: None,
+            track_changes: false,
+            queue_bytes: 16 << 20,
+            stalled_after: Duration::from_secs(10),
+            bounds_every: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ReplicaBuilder {
+    /// The keys to hold. Everything by default. A table keeps the scope it was first used with.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// What a position must have survived before it is told to anyone. [`Durability::Buffered`] leaves it to the
+    /// table's engine; [`Durability::Fsync`] syncs the table after every batch, whatever the engine was opened with.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// A hook that is given every batch before it is committed, on the applying thread. When the table's cursor says
+    /// C, the hook has returned `Ok` for every change up to C; after a crash it may be given the changes after C
+    /// again. An error or a panic stops the replica and leaves the batch unapplied.
+    pub fn on_batch(mut self, hook: impl FnMut(&Batch) -> Result<(), BoxError> + Send + 'static) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Whether the table keeps the change index behind
+    /// [`changes_since`](alluvium_core::TableSnapshot::changes_since). Off by default; it is not kept during the first
+    /// fill, and reaches back to its end.
+    pub fn track_changes(mut self, on: bool) -> Self {
+        self.track_changes = on;
+        self
+    }
+
+    /// How many bytes of received changes may wait to be applied, 16 MiB by default. Each change counts 128 bytes
+    /// beside its key and value, so this bounds their number too.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// For how long nothing may be heard from the log before the replica says that it is stalled; 10 s by default.
+    pub fn stalled_after(mut self, pause: Duration) -> Self {
+        self.stalled_after = pause;
+        self
+    }
+
+    /// How often the log is asked for its last sequence, 5 s by default: what lag and stalling are told by.
+    pub fn bounds_every(mut self, interval: Duration) -> Self {
+        self.bounds_every = interval;
+        self
+    }
+
+    /// Binds the table, decides how it goes on from the log, and starts.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaError::Table`] for a table of another log or scope, [`ReplicaError::Log`] for a log that does not exist
+    /// or cannot be reached, [`ReplicaError::Refused`] where there is no correct way. Nothing has changed then.
+    pub async fn start(mut self) -> Result<Replica, ReplicaError> {
+        let table = Arc::clone(&self.table);
+        let binding = Binding {
+            log: self.log.name().to_owned(),
+            scope: self.scope.clone(),
+        };
+        // Before anything is bound: a log that cannot be read must not leave its name in a new table.
+        let bounds = self.log.bounds().await?;
+        let bind = move || {
+            table.bind(&binding)?;
+            Ok::<_, ReplicaError>(table.cursor())
+        };
+        let cursor = tokio::task::spawn_blocking(bind)
+            .await
+            .map_err(|_| ReplicaError::ShutDown)??;
+
+        let mut status = Status::starting(cursor);
+        status.log_last = bounds.last;
+        let status = watch::Sender::new(status);
+        let batches = broadcast::Sender::new(SUBSCRIPTION_BATCHES);
+        let (queue, arrivals) = queue::bounded(self.queue_bytes);
+        let (applier_over, applier_ended) = oneshot::channel();
+        Applier {
+            table: Arc::clone(&self.table),
+            hook: self.hook.take(),
+            durability: self.durability,
+            track_changes: self.track_changes,
+            status: status.clone(),
+            batches: batches.clone(),
+        }
+        .spawn(arrivals, applier_over)?;
+
+        let stop = watch::Sender::new(false);
+        let replica = Replica {
+            table: TableHandle(Arc::clone(&self.table)),
+            status: status.subscribe(),
+            batches,
+            stop: stop.clone(),
+        };
+        let driver = Driver {
+            log: self.log,
+            table: self.table,
+            scope: self.scope,
+            queue,
+            status,
+            stalled_after: self.stalled_after,
+            bounds_every: self.bounds_every,
+        };
+        let course = driver.decide(bounds).await?;
+        tokio::spawn(driver.run(course, stop.subscribe(), applier_ended));
+        Ok(replica)
+    }
+}

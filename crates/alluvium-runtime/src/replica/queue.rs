@@ -1,0 +1,91 @@
+//! The bounded queue between receiving and applying: bounded in bytes, filled from a task, emptied by a thread.
+
+use std::sync::Arc;
+
+use alluvium_core::{Change, Cursor, LogIdentity, Sequence};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// What a change weighs beside its key and value.
+const OVERHEAD: usize = 128;
+
+/// What the applying thread is asked to do, in order.
+pub(super) enum Work {
+    /// What follows is of this log.
+    Follow(LogIdentity),
+    /// Apply these, rising in sequence.
+    Apply(Vec<Change>),
+    /// Everything in scope up to this sequence has been asked to be applied; the cursor if it can move there.
+    CaughtUp(Sequence, Option<Cursor>),
+    /// Begin a reconcile: forget the cursor, and whatever an earlier one had listed.
+    BeginReconcile,
+    /// The latest change of each of some keys.
+    Reconcile(Vec<Change>),
+    /// The listing is complete at this cursor.
+    EndReconcile(Cursor),
+    /// Say when everything before this is done.
+    Settle(oneshot::Sender<()>),
+}
+
+/// A piece of work, holding its share of the queue until it is done.
+pub(super) struct Arrival {
+    pub(super) work: Work,
+    pub(super) share: Option<OwnedSemaphorePermit>,
+}
+
+/// The filling end.
+pub(super) struct Queue {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    room: Arc<Semaphore>,
+    bytes: usize,
+}
+
+/// The applying thread has ended.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+/// A queue for this many bytes of changes.
+pub(super) fn bounded(bytes: usize) -> (Queue, mpsc::UnboundedReceiver<Arrival>) {
+    let bytes = bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (
+        Queue {
+            arrivals: sender,
+            room: Arc::new(Semaphore::new(bytes)),
+            bytes,
+        },
+        receiver,
+    )
+}
+
+impl Queue {
+    /// Hands work over, after waiting for room for the changes in it. One piece larger than the whole queue waits for
+    /// the queue to be empty.
+    pub(super) async fn push(&self, work: Work) -> Result<(), Ended> {
+        let weight = match &work {
+            Work::Apply(changes) | Work::Reconcile(changes) => changes.iter().map(weight).sum::<usize>(),
+            _ => 0,
+        };
+        let share = match u32::try_from(weight.min(self.bytes)) {
+            Ok(0) | Err(_) => None,
+            Ok(permits) => Some(
+                Arc::clone(&self.room)
+                    .acquire_many_owned(permits)
+                    .await
+                    .map_err(|_| Ended)?,
+            ),
+        };
+        self.arrivals.send(Arrival { work, share }).map_err(|_| Ended)
+    }
+
+    /// Waits until everything pushed so far is done.
+    pub(super) async fn settle(&self) -> Result<(), Ended> {
+        let (done, settled) = oneshot::channel();
+        self.push(Work::Settle(done)).await?;
+        settled.await.map_err(|_| Ended)
+    }
+}
+
+/// What a change takes of the queue.
+pub(super) fn weight(change: &Change) -> usize {
+    change.len_bytes() + OVERHEAD
+}

@@ -1,0 +1,113 @@
+//! How a replica is doing.
+
+use std::fmt;
+use std::time::Instant;
+
+use alluvium_core::{Cursor, Sequence};
+
+use crate::ReplicaError;
+
+/// What a replica is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// On its way to the end of the log: the first fill, a resume, or a reconcile.
+    Filling,
+    /// At the end of the log, waiting for the next change.
+    Live,
+    /// Nothing has been heard from the log for a while. Reads go on; the replica keeps trying.
+    Stalled,
+    /// Stopped by an error.
+    Failed,
+    /// Shut down.
+    Stopped,
+}
+
+impl State {
+    /// Whether the replica has stopped for good.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Failed | Self::Stopped)
+    }
+
+    /// The name in one word, for people and for JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Filling => "filling",
+            Self::Live => "live",
+            Self::Stalled => "stalled",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a replica is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// What it is at.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Where the table is exact at; `None` before the first commit and during a reconcile.
+    pub cursor: Option<Cursor>,
+    /// Up to where the log was once found to hold nothing more in scope; `None` until then.
+    pub caught_up: Option<Sequence>,
+    /// The last sequence of the log, as last heard: every few seconds, and with every change.
+    pub log_last: Sequence,
+    /// Changes applied since the start.
+    pub changes: u64,
+    /// Bytes of keys and values among them.
+    pub bytes: u64,
+    /// Changes applied per second, over about the last second.
+    pub rate: f64,
+    /// How often the log had to be read anew since the start: it failed, or had changed under the replica.
+    pub restarts: u64,
+    /// Why it failed, or what keeps it stalled.
+    pub error: Option<ReplicaError>,
+}
+
+impl Status {
+    pub(super) fn starting(cursor: Option<Cursor>) -> Self {
+        Self {
+            state: State::Filling,
+            since: Instant::now(),
+            cursor,
+            caught_up: None,
+            log_last: Sequence::ZERO,
+            changes: 0,
+            bytes: 0,
+            rate: 0.0,
+            restarts: 0,
+            error: None,
+        }
+    }
+
+    /// Up to where everything in scope is applied: the cursor, or further if nothing in scope came after it.
+    pub fn position(&self) -> Sequence {
+        match (&self.cursor, self.caught_up) {
+            (Some(cursor), Some(caught_up)) => cursor.sequence.max(caught_up),
+            (Some(cursor), None) => cursor.sequence,
+            (None, _) => Sequence::ZERO,
+        }
+    }
+
+    /// How many sequences of the log lie after the position. An upper bound of the changes still to come: messages out
+    /// of scope, and sequences that were replaced or deleted, count too.
+    pub fn lag(&self) -> u64 {
+        self.log_last.distance_from(self.position())
+    }
+
+    pub(super) fn enter(&mut self, state: State) {
+        if self.state != state && !self.state.is_over() {
+            self.state = state;
+            self.since = Instant::now();
+        }
+    }
+}
