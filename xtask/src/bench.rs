@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: the benchmarks, in release, each ratio measured against the bare client or engine in one run.
+//!
+//! The benchmarks themselves are a binary of the end-to-end package; this only prepares what they need.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cargo::{self, Profile};
+use crate::e2e::PACKAGE;
+use crate::test::Environment;
+
+/// What to measure, and how to say it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this benchmark.
+    name: Option<String>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sets up and runs. True if the benchmarks ended well.
+pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
+    let environment = Environment::prepare(root, Profile::Release)?;
+    let mut command = cargo::command(root);
+    command
+        .args(["run", "--release", "--package", PACKAGE, "--bin", "bench", "--"])
+        .args(&args.name);
+    if args.json {
+        command.arg("--json");
+    }
+    environment.apply(&mut command);
+    Ok(command.status().context("cannot run the benchmarks")?.success())
+}

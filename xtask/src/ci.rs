@@ -1,0 +1,182 @@
+//! `cargo xtask ci`: everything that a change has to pass, cheapest first.
+//!
+//! Stops at the first step that fails and says which ones were not reached. The last step is what
+//! `cargo xtask test` runs.
+
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cargo, setup, test, tidy};
+
+/// How long the advisory database may take to arrive.
+const FETCH_LIMIT: Duration = Duration::from_mins(2);
+
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> Result<bool>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        run: format,
+    },
+    Step {
+        name: "clippy",
+        run: clippy,
+    },
+    Step {
+        name: "docs",
+        run: docs,
+    },
+    Step {
+        name: "tidy",
+        run: tidy::run,
+    },
+    Step {
+        name: "deny",
+        run: deny,
+    },
+    Step {
+        name: "advisories",
+        run: advisories,
+    },
+    Step {
+        name: "test",
+        run: test::run,
+    },
+];
+
+/// Runs the steps in order. True if all of them passed.
+pub(crate) fn run(root: &Path) -> bool {
+    let begin = Instant::now();
+    for (index, step) in STEPS.iter().enumerate() {
+        eprintln!("ci: {} ({} of {})", step.name, index + 1, STEPS.len());
+        let step_begin = Instant::now();
+        let outcome = (step.run)(root);
+        let seconds = step_begin.elapsed().as_secs_f64();
+        let passed = outcome.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            false
+        });
+        if !passed {
+            eprintln!("ci: {} FAILED after {seconds:.1} s", step.name);
+            let remaining: Vec<_> = STEPS[index + 1..].iter().map(|step| step.name).collect();
+            if !remaining.is_empty() {
+                eprintln!("ci: not reached: {}", remaining.join(", "));
+            }
+            return false;
+        }
+        eprintln!("ci: {} passed in {seconds:.1} s", step.name);
+    }
+    eprintln!(
+        "ci: all {} steps passed in {:.0} s",
+        STEPS.len(),
+        begin.elapsed().as_secs_f64()
+    );
+    true
+}
+
+fn format(root: &Path) -> Result<bool> {
+    succeeds(
+        cargo::command(root).args(["fmt", "--all", "--check"]),
+        "run `cargo fmt --all` (rustup component add rustfmt, if it is missing)",
+    )
+}
+
+fn clippy(root: &Path) -> Result<bool> {
+    succeeds(
+        cargo::command(root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        "mend what it reports above (rustup component add clippy, if it is missing)",
+    )
+}
+
+fn docs(root: &Path) -> Result<bool> {
+    succeeds(
+        cargo::command(root)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+        "mend what rustdoc reports above",
+    )
+}
+
+fn deny(root: &Path) -> Result<bool> {
+    let program = setup::cargo_deny(root)?;
+    succeeds(
+        Command::new(program)
+            .current_dir(root)
+            .args(["check", "bans", "licenses", "sources"]),
+        "mend the dependency it names, or give deny.toml an exception with its reason",
+    )
+}
+
+/// Advisories need a database from the network. Without it there is nothing to check against, and that is said; with it
+/// a finding is a failure.
+fn advisories(root: &Path) -> Result<bool> {
+    let program = setup::cargo_deny(root)?;
+    let fetched = ends_within(
+        Command::new(&program).current_dir(root).args(["fetch", "db"]),
+        FETCH_LIMIT,
+    )?;
+    if !fetched.is_some_and(|status| status.success()) {
+        eprintln!(
+            "ci: ADVISORIES NOT CHECKED: their database could not be fetched (see above). Run `cargo xtask ci` where \
+             its host can be reached."
+        );
+        return Ok(true);
+    }
+    succeeds(
+        Command::new(&program)
+            .current_dir(root)
+            .args(["check", "--disable-fetch", "advisories"]),
+        "update the dependency it names, or give deny.toml an exception with its reason",
+    )
+}
+
+/// Runs a command; when it fails, says what to do.
+fn succeeds(command: &mut Command, advice: &str) -> Result<bool> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+    if !status.success() {
+        eprintln!("error: {advice}");
+    }
+    Ok(status.success())
+}
+
+/// Runs a command for at most `limit`; `None` if it had to be ended.
+fn ends_within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+    let deadline = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(Some(status)),
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(50)),
+            Ok(None) => {
+                child.kill().context("cannot end a command that takes too long")?;
+                child.wait().context("cannot end a command that takes too long")?;
+                return Ok(None);
+            }
+            Err(error) => bail!("cannot wait for a command: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended() {
+        let status = ends_within(Command::new("sleep").arg("60"), Duration::from_millis(100)).unwrap();
+        assert!(status.is_none());
+        let status = ends_within(&mut Command::new("true"), Duration::from_secs(30)).unwrap();
+        assert!(status.is_some_and(|status| status.success()));
+    }
+}
