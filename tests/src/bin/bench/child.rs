@@ -1,0 +1,103 @@
+//! What runs in a process of its own, so that its memory can be told: a replica that fills, and a bare drain.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use alluvium::{Durability, EngineKind, EngineTable, KvLog, Replica, open_engine};
+use anyhow::{Context as _, Result, bail, ensure};
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use crate::feed::BUCKET;
+
+/// The first argument of a child.
+pub(crate) const FLAG: &str = "--child";
+
+/// What a child found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// Seconds from the call to the last message.
+    pub(crate) seconds: f64,
+    /// Messages received.
+    pub(crate) messages: u64,
+    /// The most memory that was resident at any time, in MiB.
+    pub(crate) peak_rss_mb: f64,
+}
+
+/// Drains the bucket with an ordered consumer of the bare client, and does nothing with the messages.
+pub(crate) fn drain(url: &str, messages: u64) -> Result<Outcome> {
+    spawn(&["drain", url, &messages.to_string()])
+}
+
+/// Fills a fresh state directory from the bucket.
+pub(crate) fn fill(url: &str, engine: EngineKind, dir: &std::path::Path) -> Result<Outcome> {
+    spawn(&["fill", url, engine.as_str(), dir.to_str().context("the directory's name is not UTF-8")?])
+}
+
+fn spawn(arguments: &[&str]) -> Result<Outcome> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(FLAG)
+        .args(arguments)
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the child {arguments:?} failed: {}", output.status);
+    serde_json::from_slice(&output.stdout).context("the child printed something else than its outcome")
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (elapsed, messages) = match arguments[..] {
+        ["drain", url, messages] => {
+            let messages = messages.parse()?;
+            (runtime.block_on(drain_here(url, messages))?, messages)
+        }
+        ["fill", url, engine, dir] => {
+            let engine = engine.parse().map_err(anyhow::Error::msg)?;
+            runtime.block_on(fill_here(url, engine, dir.into()))?
+        }
+        _ => bail!("a child is told what to do by its parent"),
+    };
+    let outcome = Outcome { seconds: elapsed.as_secs_f64(), messages, peak_rss_mb: peak_rss_mb()? };
+    println!("{}", serde_json::to_string(&outcome)?);
+    Ok(())
+}
+
+async fn drain_here(url: &str, messages: u64) -> Result<Duration> {
+    let context = jetstream::new(async_nats::connect(url).await?);
+    let stream = context.get_stream(format!("KV_{BUCKET}")).await?;
+    let begin = Instant::now();
+    let consumer = stream.create_consumer(OrderedConfig::default()).await?;
+    let mut drained = consumer.messages().await?.take(usize::try_from(messages)?);
+    while let Some(message) = drained.next().await {
+        message?;
+    }
+    Ok(begin.elapsed())
+}
+
+async fn fill_here(url: &str, engine: EngineKind, dir: PathBuf) -> Result<(Duration, u64)> {
+    let client = async_nats::connect(url).await?;
+    let begin = Instant::now();
+    let log = Arc::new(KvLog::open(client, BUCKET).await?);
+    let engine = open_engine(&dir, engine, Durability::Buffered)?;
+    let table = Arc::new(EngineTable::open(Arc::clone(&engine), BUCKET)?);
+    let replica = Replica::builder(log, table).start().await?;
+    replica.caught_up().await?;
+    let elapsed = begin.elapsed();
+    let changes = replica.status().changes;
+    replica.shutdown().await?;
+    engine.close()?;
+    Ok((elapsed, changes))
+}
+
+/// The process's own high-water mark, as the kernel keeps it.
+fn peak_rss_mb() -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("memory is measured on Linux only")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    let kib: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
+    Ok(kib / 1_024.0)
+}

@@ -1,0 +1,95 @@
+//! The benchmarks that `cargo xtask bench` runs: real servers, real data, each ratio measured within one run.
+//!
+//! ```text
+//! bench [NAME] [--json] [--keys N] [--rounds N]
+//! ```
+//!
+//! `NAME` is `hydrate`, `freshness`, `resume` or `read`; all of them without. Each result is one line; with `--json` a
+//! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
+//! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client or engine; for
+//! times, the limit over ours. What is to be measured for memory runs in a process of its own.
+
+mod child;
+mod feed;
+mod freshness;
+mod hydrate;
+mod read;
+mod report;
+mod resume;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::report::Report;
+
+/// What the command line asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    name: Option<String>,
+    json: bool,
+    /// Keys in the bucket.
+    pub(crate) keys: u64,
+    /// How often each thing is measured; the median counts.
+    pub(crate) rounds: usize,
+}
+
+const NAMES: [&str; 4] = ["hydrate", "freshness", "resume", "read"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((first, rest)) if first == child::FLAG => child::run(rest),
+        _ => run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let options = parse(arguments)?;
+    let mut report = Report::new(options.json);
+    let wanted = |name: &str| options.name.as_deref().is_none_or(|wanted| wanted == name);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // Those that share a filled bucket share the server too.
+    if wanted("hydrate") || wanted("resume") {
+        let bucket = runtime.block_on(feed::filled_bucket(options.keys))?;
+        if wanted("hydrate") {
+            hydrate::run(&options, &bucket, &mut report)?;
+        }
+        if wanted("resume") {
+            resume::run(&options, &bucket, &runtime, &mut report)?;
+        }
+    }
+    if wanted("freshness") {
+        runtime.block_on(freshness::run(&options, &mut report))?;
+    }
+    if wanted("read") {
+        read::run(&options, &mut report)?;
+    }
+    Ok(())
+}
+
+fn parse(arguments: &[String]) -> Result<Options> {
+    let mut options = Options { name: None, json: false, keys: 1_000_000, rounds: 5 };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut number = || -> Result<u64> {
+            let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
+            text.parse().with_context(|| format!("{text:?} is not a number"))
+        };
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--keys" => options.keys = number()?.max(1),
+            "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
+            name if NAMES.contains(&name) => options.name = Some(name.to_owned()),
+            other => bail!("{other:?} is not a benchmark: use one of {}", NAMES.join(", ")),
+        }
+    }
+    Ok(options)
+}

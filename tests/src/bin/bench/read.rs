@@ -1,0 +1,155 @@
+//! `read`: `get` and `scan` of a table beside the bare engine that holds the same rows.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alluvium::{Cursor, Durability, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Table, Timestamp, open_engine};
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use fjall::{Database, KeyspaceCreateOptions};
+use serde_json::json;
+
+use crate::Options;
+use crate::feed::{key, value};
+use crate::report::{Report, median};
+
+const GETS: u64 = 300_000;
+
+/// Gets per second and rows scanned per second.
+struct Rates {
+    get: Vec<f64>,
+    scan: Vec<f64>,
+}
+
+pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
+    let mut rows: Vec<(Bytes, Bytes)> =
+        (0..options.keys).map(|index| (Bytes::from(key(index)), value(index))).collect();
+    rows.sort_unstable();
+    for engine in [EngineKind::Fjall, EngineKind::Memory] {
+        let dir = tempfile::tempdir()?;
+        let state = open_engine(&dir.path().join("state"), engine, Durability::Buffered)?;
+        let table = EngineTable::open(Arc::clone(&state), "bench")?;
+        load(&table, &rows)?;
+        let bare: Box<dyn Bare> = match engine {
+            EngineKind::Fjall => Box::new(BareFjall::with(&rows, &dir.path().join("bare"))?),
+            _ => Box::new(BareMap::with(&rows)),
+        };
+        let (mut ours, mut theirs) = (Rates { get: vec![], scan: vec![] }, Rates { get: vec![], scan: vec![] });
+        for _ in 0..options.rounds {
+            theirs.get.push(per_second(GETS, || gets(options.keys, |key| bare.get(key)))?);
+            ours.get.push(per_second(GETS, || {
+                gets(options.keys, |key| Ok(table.get(key)?.map(|entry| entry.value.len())))
+            })?);
+            theirs.scan.push(per_second(options.keys, || bare.scan())?);
+            ours.scan.push(per_second(options.keys, || {
+                let mut bytes = 0;
+                for row in table.snapshot()?.scan(&KeyRange::all())? {
+                    let (key, entry) = row?;
+                    bytes += key.len() + entry.value.len();
+                }
+                Ok(bytes)
+            })?);
+        }
+        for (name, ours, theirs) in [("read_get", ours.get, theirs.get), ("read_scan", ours.scan, theirs.scan)] {
+            let (ours, theirs) = (median(ours), median(theirs));
+            let figures = json!({ "per_s": ours.round(), "bare_per_s": theirs.round(), "rows": options.keys });
+            report.result(name, engine.as_str(), ours / theirs, 0.9, &figures);
+        }
+        state.close()?;
+    }
+    Ok(())
+}
+
+fn load(table: &EngineTable, rows: &[(Bytes, Bytes)]) -> Result<()> {
+    let log = LogIdentity::new("KV_bench", Timestamp::default());
+    let mut entries = rows.iter().zip(1..).map(|((key, value), sequence)| {
+        let entry =
+            Entry { value: value.clone(), sequence: Sequence::new(sequence), timestamp: Timestamp::default() };
+        Ok((key.clone(), entry))
+    });
+    let last = Sequence::new(rows.len() as u64);
+    table.load(&mut entries, &Cursor::start_of(log).at(last, Timestamp::default()))?;
+    Ok(())
+}
+
+/// Gets keys in an order that no cache foresees.
+fn gets(keys: u64, mut get: impl FnMut(&[u8]) -> Result<Option<usize>>) -> Result<usize> {
+    let mut bytes = 0;
+    let mut index = 7;
+    for _ in 0..GETS {
+        index = (index + 7_919) % keys;
+        bytes += get(key(index).as_bytes())?.context("a key is missing")?;
+    }
+    Ok(bytes)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a rate")]
+fn per_second(count: u64, work: impl FnOnce() -> Result<usize>) -> Result<f64> {
+    let begin = Instant::now();
+    let bytes = black_box(work()?);
+    let seconds = begin.elapsed().as_secs_f64();
+    ensure!(bytes > 0, "nothing was read");
+    Ok(count as f64 / seconds)
+}
+
+/// An engine without Alluvium.
+trait Bare {
+    /// The length of a key's value.
+    fn get(&self, key: &[u8]) -> Result<Option<usize>>;
+    /// The bytes of all keys and values.
+    fn scan(&self) -> Result<usize>;
+}
+
+struct BareFjall {
+    _database: Database,
+    keyspace: fjall::Keyspace,
+}
+
+impl BareFjall {
+    fn with(rows: &[(Bytes, Bytes)], path: &std::path::Path) -> Result<Self> {
+        let database = Database::builder(path).open()?;
+        let keyspace = database.keyspace("bench", KeyspaceCreateOptions::default)?;
+        let mut ingestion = keyspace.start_ingestion()?;
+        for (key, value) in rows {
+            ingestion.write(key.clone(), value.clone())?;
+        }
+        ingestion.finish()?;
+        Ok(Self { _database: database, keyspace })
+    }
+}
+
+impl Bare for BareFjall {
+    fn get(&self, key: &[u8]) -> Result<Option<usize>> {
+        Ok(self.keyspace.get(key)?.map(|value| value.len()))
+    }
+
+    fn scan(&self) -> Result<usize> {
+        let mut bytes = 0;
+        for pair in self.keyspace.iter() {
+            let (key, value) = pair.into_inner()?;
+            bytes += key.len() + value.len();
+        }
+        Ok(bytes)
+    }
+}
+
+/// The map that the memory engine is made of, values shared as the engine shares them.
+struct BareMap(imbl::OrdMap<Bytes, Bytes>);
+
+impl BareMap {
+    fn with(rows: &[(Bytes, Bytes)]) -> Self {
+        let copy = |(key, value): &(Bytes, Bytes)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        Self(rows.iter().map(copy).collect())
+    }
+}
+
+impl Bare for BareMap {
+    fn get(&self, key: &[u8]) -> Result<Option<usize>> {
+        Ok(self.0.get(key).cloned().map(|value| value.len()))
+    }
+
+    fn scan(&self) -> Result<usize> {
+        Ok(self.0.iter().map(|(key, value)| key.clone().len() + value.clone().len()).sum())
+    }
+}

@@ -1,0 +1,158 @@
+//! The demo that `cargo xtask demo` runs: a git history through a real nats-server into local state, with a SIGKILL in
+//! the middle of the flood.
+//!
+//! Every change of every first-parent commit, oldest first, is put into a KV bucket: the path is the key, mode and blob
+//! the value, a removal a delete. `alluvium replicate` follows into fjall, is killed, and is started again. In the end
+//! the table must equal `git ls-tree -r HEAD`.
+
+mod history;
+mod key;
+mod replicator;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use alluvium_e2e::NatsServer;
+use anyhow::{Context as _, Result, bail, ensure};
+use async_nats::jetstream::{self, kv};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::history::{FileChange, Repository};
+use crate::replicator::Replicator;
+
+const BUCKET: &str = "git";
+/// Puts that wait for their acknowledgement at a time.
+const IN_FLIGHT: usize = 512;
+
+fn main() -> ExitCode {
+    let result = repository_from_arguments().and_then(|repository| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(run(&repository))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn repository_from_arguments() -> Result<PathBuf> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(PathBuf::from(".")),
+        ["--repo", path] => Ok(PathBuf::from(path)),
+        _ => bail!("use: demo [--repo PATH]"),
+    }
+}
+
+async fn run(repository: &Path) -> Result<()> {
+    let repository = Repository::open(repository)?;
+    let history = repository.history()?;
+    let truth = repository.tree()?;
+    println!(
+        "{}: {} commits with {} changes, {} files at HEAD",
+        repository.path().display(),
+        history.commits,
+        history.changes.len(),
+        truth.len()
+    );
+    ensure!(!history.changes.is_empty(), "there is nothing in that history to publish");
+
+    let server = NatsServer::start().await;
+    let context = jetstream::new(server.client().await);
+    let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
+    context.create_key_value(config).await?;
+    let scratch = tempfile::tempdir()?;
+    let state = scratch.path().join("state");
+
+    // The first half, and a replicator that has begun to follow it.
+    let (first, second) = history.changes.split_at(history.changes.len().div_ceil(2));
+    let begin = Instant::now();
+    let mut replicator = Replicator::start(&server.url(), &state)?;
+    publish(&context, first).await?;
+    replicator.wait_for_cursor(1).await?;
+
+    // The flood goes on while the replicator is killed and started again.
+    let flood = tokio::spawn({
+        let (context, second) = (context.clone(), second.to_vec());
+        async move { publish(&context, &second).await }
+    });
+    let killed_at = replicator.kill().await?;
+    println!("killed with SIGKILL: the last cursor it told was {killed_at}");
+    let resumed_from = replicator::stored_cursor(&state)?;
+    ensure!(resumed_from >= killed_at, "the cursor on disk, {resumed_from}, lies before the one that was told");
+    let mut replicator = Replicator::start(&server.url(), &state)?;
+    flood.await??;
+    let published = begin.elapsed();
+
+    let last = last_sequence(&context).await?;
+    ensure!(last == history.changes.len() as u64, "{last} messages were stored");
+    replicator.wait_for_cursor(last).await?;
+    let caught_up = begin.elapsed();
+    let read = replicator.finish().await?;
+    #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+    let rate = last as f64 / published.as_secs_f64();
+    println!("published {last} messages in {:.2} s ({rate:.0}/s)", published.as_secs_f64());
+    println!("resumed from {resumed_from}, read {read} messages after that, caught up with {last} after {:.2} s", caught_up.as_secs_f64());
+    ensure!(
+        read <= last - resumed_from,
+        "{read} messages were read after the restart, but only {} came after the cursor",
+        last - resumed_from
+    );
+    compare(&truth, &replicator::stored_rows(&state)?)
+}
+
+/// Publishes changes in order, many in flight at a time.
+async fn publish(context: &jetstream::Context, changes: &[FileChange]) -> Result<()> {
+    let mut acknowledgements = FuturesUnordered::new();
+    for change in changes {
+        let subject = format!("$KV.{BUCKET}.{}", key::encode(&change.path));
+        let sent = match &change.value {
+            Some(value) => context.publish(subject, value.clone().into()).await?,
+            None => {
+                let mut headers = async_nats::HeaderMap::new();
+                headers.insert("KV-Operation", "DEL");
+                context.publish_with_headers(subject, headers, "".into()).await?
+            }
+        };
+        acknowledgements.push(sent.into_future());
+        if acknowledgements.len() >= IN_FLIGHT {
+            acknowledgements.next().await.transpose()?;
+        }
+    }
+    while let Some(acknowledgement) = acknowledgements.next().await {
+        acknowledgement.context("a message was not stored")?;
+    }
+    Ok(())
+}
+
+async fn last_sequence(context: &jetstream::Context) -> Result<u64> {
+    let stream = context.get_stream(format!("KV_{BUCKET}")).await?;
+    Ok(stream.cached_info().state.last_sequence)
+}
+
+/// Says how the table differs from the tree, and fails if it does.
+fn compare(truth: &BTreeMap<Vec<u8>, String>, rows: &BTreeMap<Vec<u8>, String>) -> Result<()> {
+    let name = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let mut differences = Vec::new();
+    for (path, value) in truth {
+        match rows.get(path) {
+            Some(found) if found == value => {}
+            Some(found) => differences.push(format!("{}: {found} instead of {value}", name(path))),
+            None => differences.push(format!("{}: missing", name(path))),
+        }
+    }
+    differences.extend(rows.keys().filter(|path| !truth.contains_key(*path)).map(|path| format!("{}: too many", name(path))));
+    if differences.is_empty() {
+        println!("the table equals `git ls-tree -r HEAD`: {} files, each with its mode and blob", truth.len());
+        return Ok(());
+    }
+    for difference in differences.iter().take(10) {
+        eprintln!("  {difference}");
+    }
+    bail!("the table differs from `git ls-tree -r HEAD` in {} files", differences.len())
+}

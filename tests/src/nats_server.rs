@@ -1,0 +1,180 @@
+//! A real nats-server on a free loopback port, with JetStream on a disk of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Until a server must answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running nats-server. Dropping it kills it and removes what it stored.
+#[derive(Debug)]
+pub struct NatsServer {
+    port: u16,
+    directory: TempDir,
+    process: Option<Child>,
+}
+
+impl NatsServer {
+    /// A server with JetStream and nothing else.
+    ///
+    /// # Panics
+    ///
+    /// If there is no nats-server, or it does not answer.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// A server with these lines added to its configuration.
+    ///
+    /// # Panics
+    ///
+    /// If there is no nats-server, or it does not answer.
+    pub async fn start_with(configuration: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("alluvium-nats-").tempdir().expect("a temporary directory");
+        let port = free_port();
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nlog_file: {log:?}\njetstream {{ store_dir: {store:?} }}\n{configuration}\n",
+            log = directory.path().join("log"),
+            store = directory.path().join("store"),
+        );
+        fs::write(directory.path().join("nats.conf"), text).expect("the configuration is written");
+        let mut server = Self { port, directory, process: None };
+        server.restart().await;
+        server
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where JetStream keeps its files.
+    pub fn store_dir(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
+    /// A client that reconnects quickly.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot connect.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::ConnectOptions::new()
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(self.url())
+            .await
+            .expect("a client connects")
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    ///
+    /// # Panics
+    ///
+    /// If it is not running.
+    pub async fn kill(&mut self) {
+        let mut process = self.process.take().expect("the server is running");
+        process.kill().expect("the server is killed");
+        tokio::task::spawn_blocking(move || process.wait()).await.expect("no panic").expect("the server ends");
+    }
+
+    /// Starts it again, on the same port and the same files.
+    ///
+    /// # Panics
+    ///
+    /// If it runs already, or does not answer.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server runs already");
+        let process = Command::new(binary())
+            .arg("-c")
+            .arg(self.directory.path().join("nats.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server starts");
+        self.process = Some(process);
+        let begin = Instant::now();
+        // JetStream is there a little later than the port.
+        while !jetstream_answers(&self.url()).await {
+            assert!(begin.elapsed() < PATIENCE, "nats-server does not answer:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends it a signal by name, such as `STOP` and `CONT`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not running.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().expect("the server is running").id();
+        signal(pid, name);
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- nats-server's log\n{}", self.log());
+        }
+    }
+}
+
+/// Sends a process a signal by name.
+///
+/// # Panics
+///
+/// If there is no such process.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name} to {pid}");
+}
+
+async fn jetstream_answers(url: &str) -> bool {
+    let Ok(client) = async_nats::connect(url).await else {
+        // Those that need credentials are up when they refuse.
+        return tcp_answers(url).await;
+    };
+    let info = client.request("$JS.API.INFO", "".into());
+    tokio::time::timeout(Duration::from_millis(500), info).await.is_ok_and(|answer| answer.is_ok())
+}
+
+/// Whether the server greets whoever connects and then refuses the anonymous.
+async fn tcp_answers(url: &str) -> bool {
+    let error = async_nats::connect(url).await.err();
+    error.is_some_and(|error| error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The nats-server to run: a variable that names it, the pinned one, or the PATH's.
+fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("ALLUVIUM_NATS_SERVER") {
+        return named.into();
+    }
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/nats-server");
+    assert!(pinned.exists(), "there is no nats-server: run `cargo xtask setup` first");
+    pinned
+}

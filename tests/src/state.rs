@@ -1,0 +1,108 @@
+//! A state directory of the tests, and what is in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alluvium::{Durability, Engine, EngineKind, EngineTable, KeyRange, KvLog, Replica, Table, open_engine};
+use tempfile::TempDir;
+
+use crate::NatsServer;
+use crate::bucket::Rows;
+
+/// The name of the table in it, which is the command's too.
+pub const TABLE: &str = "kv";
+
+/// A place for one state directory.
+#[derive(Debug)]
+pub struct StateHome {
+    directory: TempDir,
+    engine: EngineKind,
+}
+
+/// Keeps an engine open; dropping it closes the engine.
+pub struct OpenState(Arc<dyn Engine>);
+
+impl Drop for OpenState {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            eprintln!("the engine does not close: {error}");
+        }
+    }
+}
+
+impl StateHome {
+    /// A place where nothing is yet.
+    ///
+    /// # Panics
+    ///
+    /// Without room for a temporary directory.
+    pub fn new(engine: EngineKind) -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), engine }
+    }
+
+    /// The state directory.
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Its engine, log and table.
+    ///
+    /// # Panics
+    ///
+    /// If one of them cannot be opened.
+    pub async fn parts(&self, server: &NatsServer, bucket: &str) -> (OpenState, Arc<KvLog>, Arc<EngineTable>) {
+        let log = KvLog::open(server.client().await, bucket).await.expect("the bucket is opened");
+        let (state, table) = open_table(&self.path(), self.engine);
+        (state, Arc::new(log), table)
+    }
+
+    /// A started replica in it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn replica(&self, server: &NatsServer, bucket: &str) -> (Replica, OpenState) {
+        let (state, log, table) = self.parts(server, bucket).await;
+        (Replica::builder(log, table).start().await.expect("the replica starts"), state)
+    }
+
+    /// What a replica's table holds.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn rows(&self, replica: &Replica) -> Rows {
+        rows(replica.table().as_ref())
+    }
+
+    /// What the state directory holds, opened for it alone.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn stored_rows(&self) -> Rows {
+        let (_state, table) = open_table(&self.path(), self.engine);
+        rows(table.as_ref())
+    }
+}
+
+fn open_table(path: &Path, engine: EngineKind) -> (OpenState, Arc<EngineTable>) {
+    let engine = open_engine(path, engine, Durability::Buffered).expect("the engine opens");
+    let table = EngineTable::open(Arc::clone(&engine), TABLE).expect("the table opens");
+    (OpenState(engine), Arc::new(table))
+}
+
+/// What a table holds.
+///
+/// # Panics
+///
+/// If it cannot be read.
+pub fn rows(table: &dyn Table) -> Rows {
+    let snapshot = table.snapshot().expect("a snapshot");
+    let rows = snapshot.scan(&KeyRange::all()).expect("a scan");
+    let row = |row: Result<alluvium::Row, _>| {
+        let (key, entry) = row.expect("a row");
+        (key.to_vec(), (entry.value.to_vec(), entry.sequence.get()))
+    };
+    rows.map(row).collect()
+}
