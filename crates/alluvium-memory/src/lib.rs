@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The memory engine: an ordered map in RAM, with an optional journal on disk.
+//!
+//! Everything is in RAM: a look-up takes no lock and touches no disk, and a snapshot costs nothing, because all
+//! versions of the map share the rows that they have in common. [`MemoryEngine::in_memory`] is that alone.
+//! [`MemoryEngine::open`] keeps a journal too: every commit is appended to a file before anybody can see it, the files
+//! are read at the next open, and compacted in the background. A kill at any instant takes nothing that a commit had
+//! returned for; what is damaged is named and left as it is.
+//!
+//! Choose it for state that fits in RAM twice (compaction itself needs no second copy, but rows replaced while
+//! somebody holds a snapshot are kept as long as that lives). For anything larger there are the engines on disk.
+//!
+//! Map of the crate: `state` holds the map and `row` what is in it; `snapshot` reads it; `engine` orders the writers;
+//! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short.
+
+mod compaction;
+mod engine;
+mod error;
+mod journal;
+mod options;
+mod row;
+mod snapshot;
+mod state;
+
+pub use engine::MemoryEngine;
+pub use options::MemoryOptions;

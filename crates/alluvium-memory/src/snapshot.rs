@@ -1,0 +1,95 @@
+//! A view that stands still: a state that was published once, and iterators over it.
+
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::vec;
+
+use alluvium_core::KeyRange;
+use alluvium_engine::{EngineError, EngineSnapshot, Pair, PairIter, Space};
+use bytes::Bytes;
+
+use crate::row::{Key, Value};
+use crate::state::{Rows, State};
+
+/// How many rows a scan takes from the map at first: most scans are short.
+const FIRST_CHUNK: usize = 16;
+/// How many rows a long scan takes from the map in one go.
+const LARGEST_CHUNK: usize = 256;
+
+/// A view that stands still. It shares its rows with the engine, and keeps alive those that the engine has
+/// replaced since.
+pub(crate) struct MemorySnapshot {
+    state: Arc<State>,
+}
+
+impl MemorySnapshot {
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+}
+
+impl EngineSnapshot for MemorySnapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let value = self.state.by_handle(space)?.rows().get(key);
+        Ok(value.map(Value::to_bytes))
+    }
+
+    fn scan(&self, space: Space, range: &KeyRange) -> Result<PairIter, EngineError> {
+        let rows = self.state.by_handle(space)?.rows().clone();
+        Ok(Box::new(Scan::new(rows, range)))
+    }
+}
+
+/// The pairs in a range. The map's own iterators borrow it, so this one owns the map and seeks again for every chunk
+/// of rows that it hands out.
+struct Scan {
+    rows: Rows,
+    /// From where on rows have not been taken yet.
+    start: Bound<Key>,
+    end: Bound<Bytes>,
+    chunk: vec::IntoIter<(Key, Value)>,
+    /// How many rows to take next, 0 once there are none.
+    next_chunk: usize,
+}
+
+impl Scan {
+    fn new(rows: Rows, range: &KeyRange) -> Self {
+        Self {
+            rows,
+            start: range.start_bound().map(Key::new),
+            end: range.end_bound().map(Bytes::copy_from_slice),
+            chunk: Vec::new().into_iter(),
+            next_chunk: if range.is_empty() { 0 } else { FIRST_CHUNK },
+        }
+    }
+
+    fn refill(&mut self) {
+        let range = (
+            self.start.as_ref().map(Key::as_slice),
+            self.end.as_ref().map(Bytes::as_ref),
+        );
+        let mut chunk = Vec::with_capacity(self.next_chunk);
+        let rows = self.rows.range::<_, [u8]>(range).take(self.next_chunk);
+        chunk.extend(rows.map(|(key, value)| (key.clone(), value.clone())));
+        self.next_chunk = match chunk.last() {
+            Some((last, _)) if chunk.len() == self.next_chunk => {
+                self.start = Bound::Excluded(last.clone());
+                LARGEST_CHUNK.min(2 * self.next_chunk)
+            }
+            _ => 0,
+        };
+        self.chunk = chunk.into_iter();
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<Pair, EngineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.chunk.as_slice().is_empty() && self.next_chunk > 0 {
+            self.refill();
+        }
+        let (key, value) = self.chunk.next()?;
+        Some(Ok((key.to_bytes(), value.to_bytes())))
+    }
+}
