@@ -26,7 +26,11 @@ impl Bucket {
     ///
     /// If the server refuses.
     pub async fn create(server: &NatsServer, name: &str) -> Self {
-        let config = kv::Config { bucket: name.to_owned(), history: 1, ..kv::Config::default() };
+        let config = kv::Config {
+            bucket: name.to_owned(),
+            history: 1,
+            ..kv::Config::default()
+        };
         Self::create_with(server, config).await
     }
 
@@ -37,7 +41,10 @@ impl Bucket {
     /// If the server refuses.
     pub async fn create_with(server: &NatsServer, config: kv::Config) -> Self {
         let context = jetstream::new(server.client().await);
-        let store = context.create_key_value(config).await.expect("the bucket is made");
+        let store = context
+            .create_key_value(config)
+            .await
+            .expect("the bucket is made");
         Self { context, store }
     }
 
@@ -82,7 +89,11 @@ impl Bucket {
     ///
     /// If the server does not answer.
     pub async fn last(&self) -> Sequence {
-        let stream = self.context.get_stream(&self.store.stream_name).await.expect("the stream is there");
+        let stream = self
+            .context
+            .get_stream(&self.store.stream_name)
+            .await
+            .expect("the stream is there");
         Sequence::new(stream.cached_info().state.last_sequence)
     }
 
@@ -97,7 +108,11 @@ impl Bucket {
     ///
     /// If the server does not answer.
     pub async fn truth(&self) -> Rows {
-        let stream = self.context.get_stream(&self.store.stream_name).await.expect("the stream is there");
+        let stream = self
+            .context
+            .get_stream(&self.store.stream_name)
+            .await
+            .expect("the stream is there");
         let mut rows = Rows::new();
         let messages = stream.cached_info().state.messages;
         if messages == 0 {
@@ -110,8 +125,17 @@ impl Bucket {
         let mut drained = consumer.messages().await.expect("the consumer is read");
         while let Some(message) = drained.next().await {
             let message = message.expect("a message");
-            let (sequence, pending) = message.info().map(|info| (info.stream_sequence, info.pending)).expect("a reply");
-            let key = message.subject.splitn(3, '.').nth(2).expect("a key").as_bytes().to_vec();
+            let (sequence, pending) = message
+                .info()
+                .map(|info| (info.stream_sequence, info.pending))
+                .expect("a reply");
+            let key = message
+                .subject
+                .splitn(3, '.')
+                .nth(2)
+                .expect("a key")
+                .as_bytes()
+                .to_vec();
             let headers = message.headers.clone().unwrap_or_default();
             if headers.get("KV-Operation").is_some() || headers.get("Nats-Marker-Reason").is_some() {
                 rows.remove(&key);

@@ -4,8 +4,30 @@
 //! test that passes.
 
 pub mod bucket;
+pub mod command;
+pub mod feed;
 pub mod nats_server;
 pub mod state;
 pub mod wait;
 
 pub use nats_server::NatsServer;
+
+use anyhow::Context as _;
+
+/// Whether tests run at the lengths and counts that they were written for, as `cargo xtask e2e --full` does, instead of
+/// their short form.
+pub fn full() -> bool {
+    std::env::var("ALLUVIUM_E2E").is_ok_and(|length| length == "full")
+}
+
+/// The most memory that this process has had resident at any time, in MiB, as the kernel keeps it.
+///
+/// # Errors
+///
+/// On anything but Linux.
+pub fn peak_rss_mb() -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("memory is measured on Linux only")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    let kib: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
+    Ok(kib / 1_024.0)
+}

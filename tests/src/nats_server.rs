@@ -35,7 +35,10 @@ impl NatsServer {
     ///
     /// If there is no nats-server, or it does not answer.
     pub async fn start_with(configuration: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("alluvium-nats-").tempdir().expect("a temporary directory");
+        let directory = tempfile::Builder::new()
+            .prefix("alluvium-nats-")
+            .tempdir()
+            .expect("a temporary directory");
         let port = free_port();
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\nlog_file: {log:?}\njetstream {{ store_dir: {store:?} }}\n{configuration}\n",
@@ -43,7 +46,11 @@ impl NatsServer {
             store = directory.path().join("store"),
         );
         fs::write(directory.path().join("nats.conf"), text).expect("the configuration is written");
-        let mut server = Self { port, directory, process: None };
+        let mut server = Self {
+            port,
+            directory,
+            process: None,
+        };
         server.restart().await;
         server
     }
@@ -84,7 +91,10 @@ impl NatsServer {
     pub async fn kill(&mut self) {
         let mut process = self.process.take().expect("the server is running");
         process.kill().expect("the server is killed");
-        tokio::task::spawn_blocking(move || process.wait()).await.expect("no panic").expect("the server ends");
+        tokio::task::spawn_blocking(move || process.wait())
+            .await
+            .expect("no panic")
+            .expect("the server ends");
     }
 
     /// Starts it again, on the same port and the same files.
@@ -106,7 +116,11 @@ impl NatsServer {
         let begin = Instant::now();
         // JetStream is there a little later than the port.
         while !jetstream_answers(&self.url()).await {
-            assert!(begin.elapsed() < PATIENCE, "nats-server does not answer:\n{}", self.log());
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "nats-server does not answer:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -145,8 +159,14 @@ impl Drop for NatsServer {
 ///
 /// If there is no such process.
 pub fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name} to {pid}");
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "cannot send SIG{name} to {pid}"
+    );
 }
 
 async fn jetstream_answers(url: &str) -> bool {
@@ -155,7 +175,9 @@ async fn jetstream_answers(url: &str) -> bool {
         return tcp_answers(url).await;
     };
     let info = client.request("$JS.API.INFO", "".into());
-    tokio::time::timeout(Duration::from_millis(500), info).await.is_ok_and(|answer| answer.is_ok())
+    tokio::time::timeout(Duration::from_millis(500), info)
+        .await
+        .is_ok_and(|answer| answer.is_ok())
 }
 
 /// Whether the server greets whoever connects and then refuses the anonymous.
@@ -175,6 +197,9 @@ fn binary() -> PathBuf {
         return named.into();
     }
     let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/nats-server");
-    assert!(pinned.exists(), "there is no nats-server: run `cargo xtask setup` first");
+    assert!(
+        pinned.exists(),
+        "there is no nats-server: run `cargo xtask setup` first"
+    );
     pinned
 }

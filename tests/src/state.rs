@@ -37,7 +37,10 @@ impl StateHome {
     ///
     /// Without room for a temporary directory.
     pub fn new(engine: EngineKind) -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory"), engine }
+        Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            engine,
+        }
     }
 
     /// The state directory.
@@ -50,8 +53,14 @@ impl StateHome {
     /// # Panics
     ///
     /// If one of them cannot be opened.
-    pub async fn parts(&self, server: &NatsServer, bucket: &str) -> (OpenState, Arc<KvLog>, Arc<EngineTable>) {
-        let log = KvLog::open(server.client().await, bucket).await.expect("the bucket is opened");
+    pub async fn parts(
+        &self,
+        server: &NatsServer,
+        bucket: &str,
+    ) -> (OpenState, Arc<KvLog>, Arc<EngineTable>) {
+        let log = KvLog::open(server.client().await, bucket)
+            .await
+            .expect("the bucket is opened");
         let (state, table) = open_table(&self.path(), self.engine);
         (state, Arc::new(log), table)
     }
@@ -63,7 +72,13 @@ impl StateHome {
     /// If it does not start.
     pub async fn replica(&self, server: &NatsServer, bucket: &str) -> (Replica, OpenState) {
         let (state, log, table) = self.parts(server, bucket).await;
-        (Replica::builder(log, table).start().await.expect("the replica starts"), state)
+        (
+            Replica::builder(log, table)
+                .start()
+                .await
+                .expect("the replica starts"),
+            state,
+        )
     }
 
     /// What a replica's table holds.
@@ -86,7 +101,12 @@ impl StateHome {
     }
 }
 
-fn open_table(path: &Path, engine: EngineKind) -> (OpenState, Arc<EngineTable>) {
+/// Opens a state directory and the table in it.
+///
+/// # Panics
+///
+/// If it cannot be opened.
+pub fn open_table(path: &Path, engine: EngineKind) -> (OpenState, Arc<EngineTable>) {
     let engine = open_engine(path, engine, Durability::Buffered).expect("the engine opens");
     let table = EngineTable::open(Arc::clone(&engine), TABLE).expect("the table opens");
     (OpenState(engine), Arc::new(table))

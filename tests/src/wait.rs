@@ -13,7 +13,10 @@ const LOOK: Duration = Duration::from_millis(10);
 pub async fn until(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < patience, "waited {patience:?}, and it never came to hold that {what}");
+        assert!(
+            begin.elapsed() < patience,
+            "waited {patience:?}, and it never came to hold that {what}"
+        );
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -36,7 +36,11 @@ async fn a_replica_equals_its_bucket_and_goes_on_from_its_cursor() {
         let (replica, _state) = home.replica(&server, "b").await;
         replica.wait_for(last).await.unwrap();
         assert_eq!(home.rows(&replica), bucket.truth().await, "{engine}");
-        assert_eq!(replica.status().changes, 1, "{engine} read more than what was new");
+        assert_eq!(
+            replica.status().changes,
+            1,
+            "{engine} read more than what was new"
+        );
         replica.shutdown().await.unwrap();
     }
 }
@@ -51,7 +55,10 @@ async fn wait_for_reads_your_own_writes() {
         let sequence = bucket.put("counter", &index.to_string()).await;
         replica.wait_for(sequence).await.unwrap();
         let entry = replica.get("counter").unwrap().unwrap();
-        assert_eq!((entry.value.as_ref(), entry.sequence), (index.to_string().as_bytes(), sequence));
+        assert_eq!(
+            (entry.value.as_ref(), entry.sequence),
+            (index.to_string().as_bytes(), sequence)
+        );
     }
     replica.shutdown().await.unwrap();
 }
@@ -95,17 +102,25 @@ async fn the_persisted_cursor_means_that_the_hook_has_returned() {
                         assert!(!panics, "the hook cannot stand the poison");
                         return Err("the hook cannot stand the poison".into());
                     }
-                    seen.lock().unwrap().extend(batch.changes.iter().map(|change| change.sequence));
+                    seen.lock()
+                        .unwrap()
+                        .extend(batch.changes.iter().map(|change| change.sequence));
                     Ok(())
                 }
             };
             let (state, log, table) = home.parts(&server, "b").await;
-            let replica =
-                Replica::builder(log.clone(), table.clone()).on_batch(hook(&seen, &healed)).start().await.unwrap();
+            let replica = Replica::builder(log.clone(), table.clone())
+                .on_batch(hook(&seen, &healed))
+                .start()
+                .await
+                .unwrap();
             let error = replica.stopped().await.unwrap_err();
             match &error {
                 ReplicaError::HookPanicked { first, last, message } if panics => {
-                    assert!(*first <= poison && poison <= *last && message.contains("poison"), "{error}");
+                    assert!(
+                        *first <= poison && poison <= *last && message.contains("poison"),
+                        "{error}"
+                    );
                 }
                 ReplicaError::Hook { first, last, .. } if !panics => {
                     assert!(*first <= poison && poison <= *last, "{error}");
@@ -119,12 +134,18 @@ async fn the_persisted_cursor_means_that_the_hook_has_returned() {
             assert!(cursor < poison && table.get(b"after").unwrap().is_none());
 
             healed.store(true, Ordering::Relaxed);
-            let replica =
-                Replica::builder(log, table).on_batch(hook(&seen, &healed)).start().await.unwrap();
+            let replica = Replica::builder(log, table)
+                .on_batch(hook(&seen, &healed))
+                .start()
+                .await
+                .unwrap();
             replica.wait_for(last).await.unwrap();
             assert_eq!(home.rows(&replica), bucket.truth().await);
             let seen = seen.lock().unwrap().clone();
-            assert!(seen.is_sorted_by(|a, b| a < b), "a change was skipped over or given twice without a crash");
+            assert!(
+                seen.is_sorted_by(|a, b| a < b),
+                "a change was skipped over or given twice without a crash"
+            );
             assert!(seen.contains(&poison) && seen.last() == Some(&last));
             replica.shutdown().await.unwrap();
             drop(state);
@@ -146,19 +167,30 @@ async fn subscribers_get_what_was_applied_and_are_told_what_they_missed() {
     while changes.len() < 2 {
         changes.extend(prompt.next().await.unwrap().changes.iter().cloned());
     }
-    assert_eq!((changes[0].sequence, changes[0].value().unwrap().as_ref()), (put, b"1".as_ref()));
-    assert_eq!((changes[1].sequence, &changes[1].operation), (deleted, &Operation::Delete(DeleteReason::Deleted)));
+    assert_eq!(
+        (changes[0].sequence, changes[0].value().unwrap().as_ref()),
+        (put, b"1".as_ref())
+    );
+    assert_eq!(
+        (changes[1].sequence, &changes[1].operation),
+        (deleted, &Operation::Delete(DeleteReason::Deleted))
+    );
     // One batch each, because each is waited for.
     for index in 0..100 {
         let sequence = bucket.put("b", &index.to_string()).await;
         replica.wait_for(sequence).await.unwrap();
     }
     let missed = slow.next().await.unwrap_err();
-    assert!(matches!(missed, SubscriptionError::Lagged { missed } if missed > 0), "{missed:?}");
+    assert!(
+        matches!(missed, SubscriptionError::Lagged { missed } if missed > 0),
+        "{missed:?}"
+    );
     slow.next().await.unwrap();
     replica.shutdown().await.unwrap();
     let end = async { while prompt.next().await != Err(SubscriptionError::Closed) {} };
-    tokio::time::timeout(PATIENCE, end).await.expect("the subscription never ended");
+    tokio::time::timeout(PATIENCE, end)
+        .await
+        .expect("the subscription never ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,7 +203,11 @@ async fn a_scope_holds_its_keys_and_no_others_and_stays_what_it_is() {
     let home = StateHome::new(EngineKind::Fjall);
     let scope = Scope::of(["routes.>", "flags.*"]).unwrap();
     let (state, log, table) = home.parts(&server, "b").await;
-    let replica = Replica::builder(log.clone(), table.clone()).scope(scope.clone()).start().await.unwrap();
+    let replica = Replica::builder(log.clone(), table.clone())
+        .scope(scope.clone())
+        .start()
+        .await
+        .unwrap();
     // What is out of scope is waited past, not for.
     let out_of_scope = bucket.put("certs.b", "x").await;
     let in_scope = bucket.put("flags.gamma", "y").await;
@@ -183,8 +219,14 @@ async fn a_scope_holds_its_keys_and_no_others_and_stays_what_it_is() {
     assert_eq!(home.rows(&replica), truth);
     replica.shutdown().await.unwrap();
 
-    let refused = Replica::builder(log, table).scope(Scope::all()).start().await.unwrap_err();
-    let ReplicaError::Table(error) = &refused else { panic!("{refused:?}") };
+    let refused = Replica::builder(log, table)
+        .scope(Scope::all())
+        .start()
+        .await
+        .unwrap_err();
+    let ReplicaError::Table(error) = &refused else {
+        panic!("{refused:?}")
+    };
     assert!(matches!(**error, TableError::Mismatch { .. }), "{error}");
     drop(state);
 }
@@ -199,10 +241,18 @@ async fn a_snapshot_stands_still_while_the_replica_goes_on() {
         let (replica, _state) = home.replica(&server, "b").await;
         replica.wait_for(first).await.unwrap();
         let snapshot = replica.snapshot().unwrap();
-        let before: Vec<_> = snapshot.scan(&KeyRange::all()).unwrap().map(Result::unwrap).collect();
+        let before: Vec<_> = snapshot
+            .scan(&KeyRange::all())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let last = bucket.put("a", "new").await;
         replica.wait_for(last).await.unwrap();
-        let after: Vec<_> = snapshot.scan(&KeyRange::all()).unwrap().map(Result::unwrap).collect();
+        let after: Vec<_> = snapshot
+            .scan(&KeyRange::all())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(before, after);
         assert!(snapshot.cursor().unwrap().sequence < last);
         replica.shutdown().await.unwrap();
@@ -216,13 +266,25 @@ async fn the_change_index_begins_after_the_first_fill() {
     let filled = bucket.put("a", "1").await;
     let home = StateHome::new(EngineKind::Fjall);
     let (state, log, table) = home.parts(&server, "b").await;
-    let replica = Replica::builder(log, table.clone()).track_changes(true).start().await.unwrap();
+    let replica = Replica::builder(log, table.clone())
+        .track_changes(true)
+        .start()
+        .await
+        .unwrap();
     replica.caught_up().await.unwrap();
-    wait::until(PATIENCE, "the change index is on", || table.stats().unwrap().changes_floor == Some(filled)).await;
+    wait::until(PATIENCE, "the change index is on", || {
+        table.stats().unwrap().changes_floor == Some(filled)
+    })
+    .await;
     let last = bucket.delete("a").await;
     replica.wait_for(last).await.unwrap();
-    let changes: Vec<Change> =
-        replica.snapshot().unwrap().changes_since(filled).unwrap().map(Result::unwrap).collect();
+    let changes: Vec<Change> = replica
+        .snapshot()
+        .unwrap()
+        .changes_since(filled)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].sequence, changes[0].value()), (last, None));
     replica.shutdown().await.unwrap();
@@ -253,7 +315,10 @@ async fn a_server_that_is_silent_is_told_and_comes_back() {
     assert_eq!(replica.get("a").unwrap().unwrap().value, "1", "reads go on");
     server.restart().await;
     let last = bucket.put("a", "2").await;
-    tokio::time::timeout(PATIENCE, replica.wait_for(last)).await.expect("never came back").unwrap();
+    tokio::time::timeout(PATIENCE, replica.wait_for(last))
+        .await
+        .expect("never came back")
+        .unwrap();
     tokio::time::timeout(PATIENCE, status.wait_for(|status| status.state == State::Live))
         .await
         .expect("never live again")

@@ -137,6 +137,11 @@ impl Replica {
         }
     }
 
+    /// Tells the replica to stop, without waiting until it has: see [`shutdown`](Replica::shutdown), which does.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Stops reading, applies what has been received, syncs the table, and returns when nothing of the replica runs any
     /// more. The table stays open.
     ///
@@ -144,14 +149,14 @@ impl Replica {
     ///
     /// The error that had stopped the replica before, or one of the last commits.
     pub async fn shutdown(self) -> Result<(), ReplicaError> {
-        self.stop.send_replace(true);
+        self.stop();
         self.stopped().await
     }
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop();
     }
 }
 

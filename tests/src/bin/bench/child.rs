@@ -35,7 +35,12 @@ pub(crate) fn drain(url: &str, messages: u64) -> Result<Outcome> {
 
 /// Fills a fresh state directory from the bucket.
 pub(crate) fn fill(url: &str, engine: EngineKind, dir: &std::path::Path) -> Result<Outcome> {
-    spawn(&["fill", url, engine.as_str(), dir.to_str().context("the directory's name is not UTF-8")?])
+    spawn(&[
+        "fill",
+        url,
+        engine.as_str(),
+        dir.to_str().context("the directory's name is not UTF-8")?,
+    ])
 }
 
 fn spawn(arguments: &[&str]) -> Result<Outcome> {
@@ -44,12 +49,19 @@ fn spawn(arguments: &[&str]) -> Result<Outcome> {
         .args(arguments)
         .stderr(std::process::Stdio::inherit())
         .output()?;
-    ensure!(output.status.success(), "the child {arguments:?} failed: {}", output.status);
+    ensure!(
+        output.status.success(),
+        "the child {arguments:?} failed: {}",
+        output.status
+    );
     serde_json::from_slice(&output.stdout).context("the child printed something else than its outcome")
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (elapsed, messages) = match arguments[..] {
         ["drain", url, messages] => {
@@ -62,7 +74,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         _ => bail!("a child is told what to do by its parent"),
     };
-    let outcome = Outcome { seconds: elapsed.as_secs_f64(), messages, peak_rss_mb: peak_rss_mb()? };
+    let outcome = Outcome {
+        seconds: elapsed.as_secs_f64(),
+        messages,
+        peak_rss_mb: alluvium_e2e::peak_rss_mb()?,
+    };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }
@@ -92,12 +108,4 @@ async fn fill_here(url: &str, engine: EngineKind, dir: PathBuf) -> Result<(Durat
     replica.shutdown().await?;
     engine.close()?;
     Ok((elapsed, changes))
-}
-
-/// The process's own high-water mark, as the kernel keeps it.
-fn peak_rss_mb() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("memory is measured on Linux only")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
-    Ok(kib / 1_024.0)
 }

@@ -22,8 +22,15 @@ pub(crate) async fn filled_bucket(keys: u64) -> Result<Bucket> {
     let server = NatsServer::start().await;
     let client = server.client().await;
     let context = jetstream::new(client.clone());
-    let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
-    context.create_key_value(config).await.context("cannot create the bucket")?;
+    let config = kv::Config {
+        bucket: BUCKET.to_owned(),
+        history: 1,
+        ..kv::Config::default()
+    };
+    context
+        .create_key_value(config)
+        .await
+        .context("cannot create the bucket")?;
     eprintln!("filling a bucket with {keys} keys of {VALUE} bytes");
     put(&context, 0, keys).await?;
     let mut stream = context.get_stream(format!("KV_{BUCKET}")).await?;
@@ -36,7 +43,9 @@ pub(crate) async fn filled_bucket(keys: u64) -> Result<Bucket> {
 pub(crate) async fn put(context: &jetstream::Context, first: u64, count: u64) -> Result<()> {
     let mut acknowledgements = FuturesUnordered::new();
     for index in first..first + count {
-        let sent = context.publish(format!("$KV.{BUCKET}.{}", key(index)), value(index)).await?;
+        let sent = context
+            .publish(format!("$KV.{BUCKET}.{}", key(index)), value(index))
+            .await?;
         acknowledgements.push(sent.into_future());
         if acknowledgements.len() >= 2_048 {
             acknowledgements.next().await.transpose()?;

@@ -21,7 +21,11 @@ pub(crate) async fn run(_options: &Options, report: &mut Report) -> Result<()> {
     for engine in [EngineKind::Fjall, EngineKind::Memory] {
         let server = NatsServer::start().await;
         let writer = jetstream::new(server.client().await);
-        let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
+        let config = kv::Config {
+            bucket: BUCKET.to_owned(),
+            history: 1,
+            ..kv::Config::default()
+        };
         let bucket = writer.create_key_value(config).await?;
         let dir = tempfile::tempdir()?;
         let state = open_engine(&dir.path().join("state"), engine, Durability::Buffered)?;
@@ -51,7 +55,13 @@ pub(crate) async fn run(_options: &Options, report: &mut Report) -> Result<()> {
             "p50_ms": rounded(p50), "p99_ms": rounded(p99),
             "ack_p50_ms": rounded(ack_p50), "ack_p99_ms": rounded(ack_p99), "puts": PUTS,
         });
-        report.result("freshness_p50", engine.as_str(), (ack_p50 + 0.5) / p50, 1.0, &figures);
+        report.result(
+            "freshness_p50",
+            engine.as_str(),
+            (ack_p50 + 0.5) / p50,
+            1.0,
+            &figures,
+        );
         report.result("freshness_p99", engine.as_str(), 3.0 / p99, 1.0, &figures);
         replica.shutdown().await?;
         state.close()?;

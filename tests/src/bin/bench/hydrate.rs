@@ -21,7 +21,11 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, report: &mut Report) -> Re
         for (index, (engine, _)) in engines.iter().enumerate() {
             let dir = tempfile::tempdir()?;
             let outcome = child::fill(&url, *engine, &dir.path().join("state"))?;
-            ensure!(outcome.messages == bucket.keys, "{engine} applied {} changes", outcome.messages);
+            ensure!(
+                outcome.messages == bucket.keys,
+                "{engine} applied {} changes",
+                outcome.messages
+            );
             ours[index].push(outcome.seconds);
             peaks[index] = peaks[index].max(outcome.peak_rss_mb);
         }

@@ -55,7 +55,10 @@ fn run(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
     let mut report = Report::new(options.json);
     let wanted = |name: &str| options.name.as_deref().is_none_or(|wanted| wanted == name);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     // Those that share a filled bucket share the server too.
     if wanted("hydrate") || wanted("resume") {
         let bucket = runtime.block_on(feed::filled_bucket(options.keys))?;
@@ -76,11 +79,18 @@ fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { name: None, json: false, keys: 1_000_000, rounds: 5 };
+    let mut options = Options {
+        name: None,
+        json: false,
+        keys: 1_000_000,
+        rounds: 5,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64> {
-            let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
+            let text = arguments
+                .next()
+                .with_context(|| format!("{argument} needs a number"))?;
             text.parse().with_context(|| format!("{text:?} is not a number"))
         };
         match argument.as_str() {

@@ -4,7 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alluvium::{Cursor, Durability, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Table, Timestamp, open_engine};
+use alluvium::{
+    Cursor, Durability, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Table, Timestamp,
+    open_engine,
+};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions};
@@ -23,8 +26,9 @@ struct Rates {
 }
 
 pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
-    let mut rows: Vec<(Bytes, Bytes)> =
-        (0..options.keys).map(|index| (Bytes::from(key(index)), value(index))).collect();
+    let mut rows: Vec<(Bytes, Bytes)> = (0..options.keys)
+        .map(|index| (Bytes::from(key(index)), value(index)))
+        .collect();
     rows.sort_unstable();
     for engine in [EngineKind::Fjall, EngineKind::Memory] {
         let dir = tempfile::tempdir()?;
@@ -35,11 +39,24 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
             EngineKind::Fjall => Box::new(BareFjall::with(&rows, &dir.path().join("bare"))?),
             _ => Box::new(BareMap::with(&rows)),
         };
-        let (mut ours, mut theirs) = (Rates { get: vec![], scan: vec![] }, Rates { get: vec![], scan: vec![] });
+        let (mut ours, mut theirs) = (
+            Rates {
+                get: vec![],
+                scan: vec![],
+            },
+            Rates {
+                get: vec![],
+                scan: vec![],
+            },
+        );
         for _ in 0..options.rounds {
-            theirs.get.push(per_second(GETS, || gets(options.keys, |key| bare.get(key)))?);
+            theirs
+                .get
+                .push(per_second(GETS, || gets(options.keys, |key| bare.get(key)))?);
             ours.get.push(per_second(GETS, || {
-                gets(options.keys, |key| Ok(table.get(key)?.map(|entry| entry.value.len())))
+                gets(options.keys, |key| {
+                    Ok(table.get(key)?.map(|entry| entry.value.len()))
+                })
             })?);
             theirs.scan.push(per_second(options.keys, || bare.scan())?);
             ours.scan.push(per_second(options.keys, || {
@@ -51,9 +68,13 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
                 Ok(bytes)
             })?);
         }
-        for (name, ours, theirs) in [("read_get", ours.get, theirs.get), ("read_scan", ours.scan, theirs.scan)] {
+        for (name, ours, theirs) in [
+            ("read_get", ours.get, theirs.get),
+            ("read_scan", ours.scan, theirs.scan),
+        ] {
             let (ours, theirs) = (median(ours), median(theirs));
-            let figures = json!({ "per_s": ours.round(), "bare_per_s": theirs.round(), "rows": options.keys });
+            let figures =
+                json!({ "per_s": ours.round(), "bare_per_s": theirs.round(), "rows": options.keys });
             report.result(name, engine.as_str(), ours / theirs, 0.9, &figures);
         }
         state.close()?;
@@ -64,12 +85,18 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
 fn load(table: &EngineTable, rows: &[(Bytes, Bytes)]) -> Result<()> {
     let log = LogIdentity::new("KV_bench", Timestamp::default());
     let mut entries = rows.iter().zip(1..).map(|((key, value), sequence)| {
-        let entry =
-            Entry { value: value.clone(), sequence: Sequence::new(sequence), timestamp: Timestamp::default() };
+        let entry = Entry {
+            value: value.clone(),
+            sequence: Sequence::new(sequence),
+            timestamp: Timestamp::default(),
+        };
         Ok((key.clone(), entry))
     });
     let last = Sequence::new(rows.len() as u64);
-    table.load(&mut entries, &Cursor::start_of(log).at(last, Timestamp::default()))?;
+    table.load(
+        &mut entries,
+        &Cursor::start_of(log).at(last, Timestamp::default()),
+    )?;
     Ok(())
 }
 
@@ -115,7 +142,10 @@ impl BareFjall {
             ingestion.write(key.clone(), value.clone())?;
         }
         ingestion.finish()?;
-        Ok(Self { _database: database, keyspace })
+        Ok(Self {
+            _database: database,
+            keyspace,
+        })
     }
 }
 
@@ -139,7 +169,8 @@ struct BareMap(imbl::OrdMap<Bytes, Bytes>);
 
 impl BareMap {
     fn with(rows: &[(Bytes, Bytes)]) -> Self {
-        let copy = |(key, value): &(Bytes, Bytes)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        let copy =
+            |(key, value): &(Bytes, Bytes)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
         Self(rows.iter().map(copy).collect())
     }
 }
@@ -150,6 +181,10 @@ impl Bare for BareMap {
     }
 
     fn scan(&self) -> Result<usize> {
-        Ok(self.0.iter().map(|(key, value)| key.clone().len() + value.clone().len()).sum())
+        Ok(self
+            .0
+            .iter()
+            .map(|(key, value)| key.clone().len() + value.clone().len())
+            .sum())
     }
 }

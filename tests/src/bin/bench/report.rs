@@ -28,7 +28,9 @@ impl Report {
         }
         let verdict = if ratio >= target { "reached" } else { "MISSED" };
         print!("{bench} on {on}: {ratio:.3} of {target} wanted, {verdict};");
-        for (name, value) in line.iter().filter(|(name, _)| !["bench", "engine", "ratio", "target"].contains(&name.as_str()))
+        for (name, value) in line
+            .iter()
+            .filter(|(name, _)| !["bench", "engine", "ratio", "target"].contains(&name.as_str()))
         {
             print!(" {name} {value}");
         }
@@ -47,7 +49,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The value that this share of the values does not exceed; 0 of none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a few thousand values")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an index into a few thousand values"
+)]
 pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let index = (values.len().saturating_sub(1) as f64 * share).round() as usize;

@@ -33,7 +33,10 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, runtime: &Runtime, report:
             opens.push(begin.elapsed().as_secs_f64());
             bare.close()?;
             let (elapsed, changes) = runtime.block_on(resume(bucket, &state))?;
-            ensure!(changes == NEW, "{engine} read {changes} messages instead of {NEW}");
+            ensure!(
+                changes == NEW,
+                "{engine} read {changes} messages instead of {NEW}"
+            );
             resumes.push(elapsed.as_secs_f64());
         }
         let (open, resume) = (median(opens), median(resumes));

@@ -48,12 +48,24 @@ impl Repository {
         let output = Command::new("git")
             .arg("-C")
             .arg(&self.0)
-            .args(["diff-tree", "--stdin", "-r", "--root", "--no-renames", "-z", "--raw", "--diff-merges=first-parent"])
+            .args([
+                "diff-tree",
+                "--stdin",
+                "-r",
+                "--root",
+                "--no-renames",
+                "-z",
+                "--raw",
+                "--diff-merges=first-parent",
+            ])
             .stdin(commits)
             .stderr(Stdio::inherit())
             .output()
             .context("cannot run git")?;
-        ensure!(list.wait()?.success() && output.status.success(), "git cannot list the history");
+        ensure!(
+            list.wait()?.success() && output.status.success(),
+            "git cannot list the history"
+        );
         parse_history(&output.stdout)
     }
 
@@ -62,16 +74,26 @@ impl Repository {
         let output = self.git(&["ls-tree", "-r", "-z", "HEAD"])?;
         let mut tree = BTreeMap::new();
         for line in output.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
-            let tab = line.iter().position(|byte| *byte == b'\t').context("git ls-tree said something else")?;
+            let tab = line
+                .iter()
+                .position(|byte| *byte == b'\t')
+                .context("git ls-tree said something else")?;
             let fields: Vec<&str> = std::str::from_utf8(&line[..tab])?.split(' ').collect();
-            let [mode, _kind, object] = fields[..] else { bail!("git ls-tree said something else") };
+            let [mode, _kind, object] = fields[..] else {
+                bail!("git ls-tree said something else")
+            };
             tree.insert(line[tab + 1..].to_vec(), format!("{mode} {object}"));
         }
         Ok(tree)
     }
 
     fn git(&self, arguments: &[&str]) -> Result<Vec<u8>> {
-        let output = Command::new("git").arg("-C").arg(&self.0).args(arguments).output().context("cannot run git")?;
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(&self.0)
+            .args(arguments)
+            .output()
+            .context("cannot run git")?;
         ensure!(
             output.status.success(),
             "git {} failed: {}",
@@ -85,16 +107,24 @@ impl Repository {
 /// The raw format of `git diff-tree -z --stdin`: a commit's id, then for each of its changes
 /// `:<mode> <mode> <object> <object> <status>` and the path, all ended by NUL.
 fn parse_history(output: &[u8]) -> Result<History> {
-    let mut history = History { commits: 0, changes: Vec::new() };
+    let mut history = History {
+        commits: 0,
+        changes: Vec::new(),
+    };
     let mut fields = output.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     while let Some(field) = fields.next() {
         let Some(change) = field.strip_prefix(b":") else {
             history.commits += 1;
             continue;
         };
-        let path = fields.next().context("git diff-tree ended in the middle of a change")?.to_vec();
+        let path = fields
+            .next()
+            .context("git diff-tree ended in the middle of a change")?
+            .to_vec();
         let change: Vec<&str> = std::str::from_utf8(change)?.split(' ').collect();
-        let [_, mode, _, object, status] = change[..] else { bail!("git diff-tree said something else") };
+        let [_, mode, _, object, status] = change[..] else {
+            bail!("git diff-tree said something else")
+        };
         let value = (status != "D").then(|| format!("{mode} {object}"));
         history.changes.push(FileChange { path, value });
     }

@@ -47,12 +47,24 @@ mod tests {
 
     #[test]
     fn every_path_comes_back_and_fits_a_key() {
-        let paths: [&[u8]; 8] =
-            [b"src/lib.rs", b".gitignore", b"a..b", b"a b/c=d", b"end.", b"...", "\u{e4}/\u{f6}".as_bytes(), b"\xff\x00"];
+        let paths: [&[u8]; 8] = [
+            b"src/lib.rs",
+            b".gitignore",
+            b"a..b",
+            b"a b/c=d",
+            b"end.",
+            b"...",
+            "\u{e4}/\u{f6}".as_bytes(),
+            b"\xff\x00",
+        ];
         for path in paths {
             let key = encode(path);
             assert!(key.split('.').all(|token| !token.is_empty()), "{key}");
-            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-/_=.".contains(&byte)), "{key}");
+            assert!(
+                key.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-/_=.".contains(&byte)),
+                "{key}"
+            );
             assert_eq!(decode(&key).unwrap(), path);
         }
         assert_eq!(encode(b"src/lib.rs"), "src/lib.rs");

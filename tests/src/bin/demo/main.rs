@@ -7,20 +7,21 @@
 
 mod history;
 mod key;
-mod replicator;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use alluvium_e2e::NatsServer;
+use alluvium_e2e::command::{Replicate, alluvium, stored_cursor};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::{self, kv};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::Value;
 
 use crate::history::{FileChange, Repository};
-use crate::replicator::Replicator;
 
 const BUCKET: &str = "git";
 /// Puts that wait for their acknowledgement at a time.
@@ -28,7 +29,10 @@ const IN_FLIGHT: usize = 512;
 
 fn main() -> ExitCode {
     let result = repository_from_arguments().and_then(|repository| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         runtime.block_on(run(&repository))
     });
     match result {
@@ -60,11 +64,18 @@ async fn run(repository: &Path) -> Result<()> {
         history.changes.len(),
         truth.len()
     );
-    ensure!(!history.changes.is_empty(), "there is nothing in that history to publish");
+    ensure!(
+        !history.changes.is_empty(),
+        "there is nothing in that history to publish"
+    );
 
     let server = NatsServer::start().await;
     let context = jetstream::new(server.client().await);
-    let config = kv::Config { bucket: BUCKET.to_owned(), history: 1, ..kv::Config::default() };
+    let config = kv::Config {
+        bucket: BUCKET.to_owned(),
+        history: 1,
+        ..kv::Config::default()
+    };
     context.create_key_value(config).await?;
     let scratch = tempfile::tempdir()?;
     let state = scratch.path().join("state");
@@ -72,7 +83,7 @@ async fn run(repository: &Path) -> Result<()> {
     // The first half, and a replicator that has begun to follow it.
     let (first, second) = history.changes.split_at(history.changes.len().div_ceil(2));
     let begin = Instant::now();
-    let mut replicator = Replicator::start(&server.url(), &state)?;
+    let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &["--engine", "fjall"])?;
     publish(&context, first).await?;
     replicator.wait_for_cursor(1).await?;
 
@@ -83,27 +94,39 @@ async fn run(repository: &Path) -> Result<()> {
     });
     let killed_at = replicator.kill().await?;
     println!("killed with SIGKILL: the last cursor it told was {killed_at}");
-    let resumed_from = replicator::stored_cursor(&state)?;
-    ensure!(resumed_from >= killed_at, "the cursor on disk, {resumed_from}, lies before the one that was told");
-    let mut replicator = Replicator::start(&server.url(), &state)?;
+    let resumed_from = stored_cursor(&state).await?.unwrap_or(0);
+    ensure!(
+        resumed_from >= killed_at,
+        "the cursor on disk, {resumed_from}, lies before the one that was told"
+    );
+    let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &[])?;
     flood.await??;
     let published = begin.elapsed();
 
     let last = last_sequence(&context).await?;
-    ensure!(last == history.changes.len() as u64, "{last} messages were stored");
+    ensure!(
+        last == history.changes.len() as u64,
+        "{last} messages were stored"
+    );
     replicator.wait_for_cursor(last).await?;
     let caught_up = begin.elapsed();
     let read = replicator.finish().await?;
     #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
     let rate = last as f64 / published.as_secs_f64();
-    println!("published {last} messages in {:.2} s ({rate:.0}/s)", published.as_secs_f64());
-    println!("resumed from {resumed_from}, read {read} messages after that, caught up with {last} after {:.2} s", caught_up.as_secs_f64());
+    println!(
+        "published {last} messages in {:.2} s ({rate:.0}/s)",
+        published.as_secs_f64()
+    );
+    println!(
+        "resumed from {resumed_from}, read {read} messages after that, caught up with {last} after {:.2} s",
+        caught_up.as_secs_f64()
+    );
     ensure!(
         read <= last - resumed_from,
         "{read} messages were read after the restart, but only {} came after the cursor",
         last - resumed_from
     );
-    compare(&truth, &replicator::stored_rows(&state)?)
+    compare(&truth, &stored_rows(&state).await?)
 }
 
 /// Publishes changes in order, many in flight at a time.
@@ -135,6 +158,34 @@ async fn last_sequence(context: &jetstream::Context) -> Result<u64> {
     Ok(stream.cached_info().state.last_sequence)
 }
 
+/// What the state directory holds: path to mode and blob.
+async fn stored_rows(state: &Path) -> Result<BTreeMap<Vec<u8>, String>> {
+    let output = alluvium([
+        OsStr::new("scan"),
+        "--json".as_ref(),
+        "--state".as_ref(),
+        state.as_ref(),
+    ])
+    .await?;
+    ensure!(
+        output.status.success(),
+        "alluvium scan: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let mut rows = BTreeMap::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let entry: Value = serde_json::from_str(line)?;
+        let field = |name| {
+            entry
+                .get(name)
+                .and_then(Value::as_str)
+                .with_context(|| format!("no {name} in {line}"))
+        };
+        rows.insert(key::decode(field("key")?)?, field("value")?.to_owned());
+    }
+    Ok(rows)
+}
+
 /// Says how the table differs from the tree, and fails if it does.
 fn compare(truth: &BTreeMap<Vec<u8>, String>, rows: &BTreeMap<Vec<u8>, String>) -> Result<()> {
     let name = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
@@ -146,13 +197,23 @@ fn compare(truth: &BTreeMap<Vec<u8>, String>, rows: &BTreeMap<Vec<u8>, String>) 
             None => differences.push(format!("{}: missing", name(path))),
         }
     }
-    differences.extend(rows.keys().filter(|path| !truth.contains_key(*path)).map(|path| format!("{}: too many", name(path))));
+    differences.extend(
+        rows.keys()
+            .filter(|path| !truth.contains_key(*path))
+            .map(|path| format!("{}: too many", name(path))),
+    );
     if differences.is_empty() {
-        println!("the table equals `git ls-tree -r HEAD`: {} files, each with its mode and blob", truth.len());
+        println!(
+            "the table equals `git ls-tree -r HEAD`: {} files, each with its mode and blob",
+            truth.len()
+        );
         return Ok(());
     }
     for difference in differences.iter().take(10) {
         eprintln!("  {difference}");
     }
-    bail!("the table differs from `git ls-tree -r HEAD` in {} files", differences.len())
+    bail!(
+        "the table differs from `git ls-tree -r HEAD` in {} files",
+        differences.len()
+    )
 }

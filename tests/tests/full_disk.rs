@@ -1,0 +1,97 @@
+//! A disk that fills up under a replica: a small tmpfs. One clear error, the state as it was, and on it goes once there
+//! is room.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use alluvium::EngineKind;
+use alluvium_e2e::NatsServer;
+use alluvium_e2e::bucket::Bucket;
+use alluvium_e2e::command::{alluvium, stored_cursor};
+use alluvium_e2e::feed::Random;
+use alluvium_e2e::state::{open_table, rows};
+
+/// A small file system of its own. Dropping it unmounts it.
+struct SmallDisk {
+    directory: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn of(size: &str) -> Self {
+        let disk = Self { directory: tempfile::tempdir().unwrap() };
+        disk.mount(&format!("size={size}"));
+        disk
+    }
+
+    fn resize(&self, size: &str) {
+        self.mount(&format!("remount,size={size}"));
+    }
+
+    fn mount(&self, options: &str) {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.path()).output();
+        let mounted = mounted.expect("mount runs");
+        let said = String::from_utf8_lossy(&mounted.stderr);
+        assert!(mounted.status.success(), "a small tmpfs cannot be mounted, which takes root: {said}");
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.path().display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
+    let server = NatsServer::start().await;
+    let bucket = Bucket::create(&server, "b").await;
+    let mut random = Random(23);
+    // 64 MiB that no compression shrinks, for a disk of 32.
+    for key in 0..256 {
+        let value: Vec<u8> = (0..32_768).flat_map(|_| random.next().to_le_bytes()).collect();
+        bucket.context.publish(format!("$KV.b.key.{key}"), value.into()).await.unwrap().await.unwrap();
+    }
+    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+        let disk = SmallDisk::of("32m");
+        let state = disk.state();
+        let replicate = || async {
+            let (url, state) = (server.url(), state.display().to_string());
+            let engine = engine.as_str();
+            let arguments = ["replicate", "--until-caught-up", "--server", &url, "--bucket", "b", "--state", &state];
+            alluvium(arguments.into_iter().chain(["--engine", engine])).await.unwrap()
+        };
+        let output = replicate().await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{engine}: {said}");
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error")).collect();
+        assert_eq!(errors.len(), 1, "{engine}: {said}");
+        assert!(errors[0].contains("No space left on device") || errors[0].contains("free disk space"), "{engine}: {said}");
+        assert!(errors[0].contains(&state.display().to_string()), "{engine} does not say where: {said}");
+
+        // What was committed before is still there, exactly at its cursor.
+        disk.resize("512m");
+        let cursor = stored_cursor(&state).await.unwrap().unwrap_or(0);
+        let truth = bucket.truth().await;
+        {
+            let (_open, table) = open_table(&state, engine);
+            let mut expected = truth.clone();
+            expected.retain(|_, (_, sequence)| *sequence <= cursor);
+            assert!(rows(table.as_ref()) == expected, "{engine}: the table is not the log at {cursor}");
+        }
+        let output = replicate().await;
+        assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        let (_open, table) = open_table(&state, engine);
+        assert!(rows(table.as_ref()) == truth, "{engine}: the table differs from the bucket");
+    }
+}
