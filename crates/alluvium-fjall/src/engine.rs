@@ -301,7 +301,7 @@ impl Engine for FjallEngine {
         let Some(mut writer) = lock(&self.writer).take() else {
             return Ok(());
         };
-        let synced = writer.sync();
+        let synced = writer.finish();
         let view = self.view.swap(None);
         self.handles.release();
         // fjall's drop waits for its workers, and whatever goes wrong with them must not keep us here. The state

@@ -69,11 +69,13 @@ impl Failure {
     }
 }
 
-/// Whether an I/O error says that a file is not as it was written: cut off, gone, or no longer what it was.
+/// Whether an I/O error says that a file is not as it was written: cut off, gone, no longer what it was, or telling
+/// of a place before its beginning.
 fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
     matches!(
         error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+        UnexpectedEof | NotFound | InvalidData | InvalidInput
     )
 }
 

@@ -241,8 +241,8 @@ fn damage_in(rest: &[u8], at: u64, commits: u64, newest: bool, last: u64) -> Opt
     if !newest {
         return Some("something that is no commit, in a journal that was complete");
     }
-    if let Some((position, later)) = find_commit(rest, commits, last) {
-        return if later.record.synced > last {
+    if let Some((position, synced)) = find_commits(rest, commits, last) {
+        return if synced > last {
             Some("commits that were durable cannot be read")
         } else if has_blank_sector(&rest[..position], at) {
             None
@@ -260,27 +260,29 @@ fn damage_in(rest: &[u8], at: u64, commits: u64, newest: bool, last: u64) -> Opt
     let padded = [rest, &[0; 64]].concat();
     let mut source = Source::new(&padded[..], commits);
     match source.batch() {
-        Err(Stop::Invalid(what)) if source.position < rest.len() as u64 => Some(what),
+        Err(Stop::Invalid(what)) if source.position <= rest.len() as u64 => Some(what),
         _ => None,
     }
 }
 
-/// The first commit after this one that can be read anywhere in these bytes.
-fn find_commit(rest: &[u8], commits: u64, last: u64) -> Option<(usize, Commit)> {
-    let mut candidates = rest
+/// Where the first commit after this one is that can be read anywhere in these bytes, and up to which commit all of
+/// those say that everything was synced.
+fn find_commits(rest: &[u8], commits: u64, last: u64) -> Option<(usize, u64)> {
+    let candidates = rest
         .iter()
         .enumerate()
         .skip(1)
         .filter(|(_, byte)| **byte == tag::START);
-    candidates.find_map(|(position, _)| {
+    let found = candidates.filter_map(|(position, _)| {
         // Every batch begins with a commit record, so most candidates are out at once.
         let after_start = rest.get(position + 13..position + 16)?;
         if after_start != [tag::ITEM, 0, 0] {
             return None;
         }
         let commit = Source::new(&rest[position..], commits).batch().ok()??;
-        (commit.record.number > last).then_some((position, commit))
-    })
+        (commit.record.number > last).then_some((position, commit.record.synced))
+    });
+    found.reduce(|(first, synced), (_, later)| (first, synced.max(later)))
 }
 
 /// Whether a whole sector, counted from the beginning of the file, is zeros.

@@ -83,7 +83,7 @@ impl FjallOptions {
     }
 
     /// Bytes of journals beyond which all spaces are written out, idle ones too, so that journals can go. Journals
-    /// outgrow this for as long as that takes. At least 64 MiB, the size that fjall gives a new journal. Default:
+    /// outgrow this for as long as that takes; writers wait when it is by more than 128 MiB. At least 64 MiB, the size that fjall gives a new journal. Default:
     /// 128 MiB.
     #[must_use]
     pub fn journal_bytes(mut self, bytes: u64) -> Self {

@@ -37,6 +37,9 @@ const COMMIT_RECORDS_BYTES: u64 = 4 << 20;
 const LOOK_EVERY: u64 = 1 << 20;
 /// Bytes committed between two checkpoints, at least: what the first one set off takes its time.
 const CHECKPOINT_EVERY: u64 = 16 << 20;
+/// By how much journals may outgrow their bound before writers wait: the one that is begun while another one is
+/// written out, and what comes in meanwhile.
+const JOURNALS_SLACK: u64 = 128 << 20;
 /// What fjall keeps per pair besides its bytes, in its own counting.
 const PAIR_OVERHEAD: usize = 80;
 
@@ -55,10 +58,14 @@ pub(crate) struct Writer {
     last: Position,
     /// The number of the last commit known to be on disk.
     synced: u64,
+    /// What the last commit record says about that.
+    recorded: u64,
     /// An earlier write failed, and what is on disk is open.
     failed: bool,
     since_look: u64,
     since_checkpoint: u64,
+    /// The journals had outgrown their bound by far at the last look.
+    journals_full: bool,
     /// Held for as long as anything here may write.
     pub(crate) state_dir: StateDir,
 }
@@ -94,9 +101,11 @@ impl Writer {
             last,
             // fjall syncs the journal when it opens it.
             synced: last.number,
+            recorded: last.number,
             failed: false,
             since_look: 0,
             since_checkpoint: CHECKPOINT_EVERY,
+            journals_full: false,
             state_dir,
         }
     }
@@ -171,6 +180,7 @@ impl Writer {
                 other => self.poisoned(Some(other.into())),
             });
         }
+        self.recorded = self.synced;
         self.last.number += 1;
         self.last.seqno = self.commits.tree.get_highest_seqno().unwrap_or_default();
         if sync {
@@ -202,6 +212,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes every commit survive power loss, and leaves a commit record that says so.
+    pub(crate) fn finish(&mut self) -> Result<(), EngineError> {
+        self.sync()?;
+        // The record itself is one more.
+        if self.last.number > self.recorded + 1 {
+            self.mark(true)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Waits for the workers while they are too far behind, so that memory stays bounded.
     fn make_room(&mut self) -> Result<(), EngineError> {
         let allowed = self.options.memtable_bytes * MEMTABLES;
@@ -213,7 +234,14 @@ impl Writer {
                     || keyspace.tree.l0_run_count() > OVERLAPPING_RUNS
             }) || (self.db.write_buffer_size() > allowed && sealed())
         };
-        while behind() {
+        let journals = || {
+            self.journals_full
+                && live()
+                    .chain([&self.commits])
+                    .any(|keyspace| keyspace.tree.sealed_memtable_count() > 0)
+                && self.journal_bytes() > self.options.journal_bytes + JOURNALS_SLACK
+        };
+        while behind() || journals() {
             // A worker that died leaves its work undone for ever.
             if guarded(|| self.db.persist(PersistMode::Buffer)).is_err() {
                 self.failed = true;
@@ -221,6 +249,7 @@ impl Writer {
             }
             thread::sleep(Duration::from_millis(1));
         }
+        self.journals_full = false;
         Ok(())
     }
 
@@ -248,17 +277,20 @@ impl Writer {
         }
         if self.since_look >= LOOK_EVERY {
             self.since_look = 0;
-            if self.since_checkpoint >= CHECKPOINT_EVERY && self.must_checkpoint() {
+            let journals = self.journal_bytes();
+            let due =
+                journals > self.options.journal_bytes || memtable_size(&self.commits) > COMMIT_RECORDS_BYTES;
+            if due && self.since_checkpoint >= CHECKPOINT_EVERY {
                 self.since_checkpoint = 0;
                 self.checkpoint();
             }
+            self.journals_full = journals > self.options.journal_bytes + JOURNALS_SLACK;
             self.note_newest_journal();
         }
     }
 
-    fn must_checkpoint(&self) -> bool {
-        let journals = guarded(|| self.db.journal_disk_space()).unwrap_or_default();
-        journals > self.options.journal_bytes || memtable_size(&self.commits) > COMMIT_RECORDS_BYTES
+    fn journal_bytes(&self) -> u64 {
+        guarded(|| self.db.journal_disk_space()).unwrap_or_default()
     }
 
     /// Turns over the memtables of all spaces and then that of the commit records, so that all journals so far can
