@@ -20,6 +20,8 @@ mod options;
 mod row;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub use engine::MemoryEngine;
 pub use options::MemoryOptions;

@@ -362,3 +362,6 @@ fn read_whole(
 fn damage_at(offset: u64) -> String {
     format!("the record at byte {offset} is not what was written")
 }
+
+#[cfg(test)]
+mod tests;
