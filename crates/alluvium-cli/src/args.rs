@@ -1,0 +1,342 @@
+//! What can be typed: commands, options, and their help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alluvium::{Durability, EngineKind, Filter};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::secret::Secret;
+
+/// Durable local state from NATS JetStream KV buckets.
+///
+/// Follows a bucket into a state directory that survives a kill at any instant, goes on where it stopped, and can be
+/// read and verified while nobody follows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "alluvium",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed (or, for verify, different), 2 wrong usage.\n\n\
+        Examples:\n  \
+        alluvium replicate --bucket routes --state ./routes\n  \
+        alluvium get --state ./routes api.eu\n  \
+        alluvium verify --state ./routes --bucket routes"
+)]
+pub(crate) struct Cli {
+    /// Print JSON, one object a line, errors included.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say more on standard error: -v what happens, -vv why, -vvv everything; the variable
+    /// `RUST_LOG`, if set, is used instead.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Follow a bucket into a state directory.
+    ///
+    /// Fills the directory on the first run, and goes on from its cursor on every later one. Runs until SIGINT or
+    /// SIGTERM, which end it with exit code 0 and everything received applied. A directory belongs to one bucket, one
+    /// scope and one engine for ever; one process has it open at a time.
+    Replicate(ReplicateArgs),
+
+    /// Print the value of a key.
+    ///
+    /// Prints the bytes of the value exactly, with a newline after them only on a terminal. A key that is not there
+    /// is exit code 1.
+    Get(GetArgs),
+
+    /// Print the entries of a state directory, in key order.
+    ///
+    /// One entry a line: the key, a tab, the value. What is not printable is escaped; --json has it all, sequence and
+    /// timestamp included.
+    Scan(ScanArgs),
+
+    /// Say what a state directory holds and how far it has come.
+    Status(StatusArgs),
+
+    /// Compare a state directory with the live bucket, key by key.
+    ///
+    /// Values, sequences and timestamps are compared for every key in scope. Exit code 0 if they are equal, 1 if
+    /// anything differs. The state is compared at its cursor: changes that the bucket has had since then are
+    /// differences too, and are said to be that, so stop the writers or catch up first.
+    Verify(VerifyArgs),
+
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  alluvium completions bash > /etc/bash_completion.d/alluvium")]
+    Completions(CompletionsArgs),
+}
+
+/// Which state.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StateArgs {
+    /// The state directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+
+    /// The table in it, for a directory that a program has put several into [default: the only one; new ones are
+    /// named kv].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    alluvium replicate --bucket routes --state ./routes\n  \
+    alluvium replicate --bucket routes --state ./eu --scope 'api.eu.>' --scope 'web.eu.>'\n  \
+    alluvium replicate --bucket routes --state ./routes --until-caught-up --json --context edge")]
+pub(crate) struct ReplicateArgs {
+    /// The bucket to follow.
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) bucket: String,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+
+    /// The engine to keep the state in: memory (in RAM, with a log on disk) or fjall (an LSM tree, for state of any
+    /// size) [default: the one that the directory was made with, else fjall].
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<EngineKind>,
+
+    /// Keep only keys that match this subject filter; may be given more than once [default: all keys].
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) scope: Vec<Filter>,
+
+    /// What a returned commit survives: buffered (death of the process) or fsync (loss of power).
+    #[arg(long, value_name = "DURABILITY", default_value_t = Durability::Buffered)]
+    pub(crate) durability: Durability,
+
+    /// Stop, with exit code 0, when everything that the bucket held is applied.
+    #[arg(long)]
+    pub(crate) until_caught_up: bool,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  alluvium get --state ./routes api.eu > api.eu.bin")]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+
+    /// The key, without the bucket.
+    #[arg(value_name = "KEY")]
+    pub(crate) key: OsString,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    alluvium scan --state ./routes api.\n  \
+    alluvium scan --state ./routes --json --limit 10")]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+
+    /// Only keys that begin with this.
+    #[arg(value_name = "PREFIX")]
+    pub(crate) prefix: Option<OsString>,
+
+    /// Stop after so many entries.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  alluvium status --state ./routes --json")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    alluvium replicate --bucket routes --state ./routes --until-caught-up &&\n    \
+    alluvium verify --bucket routes --state ./routes")]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+
+    /// The bucket to compare with.
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) bucket: String,
+
+    /// How many differences to name; all are counted.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) examples: usize,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// How to reach a server: the options, environment variables and context files of the `nats` command.
+///
+/// Whatever may hold a secret is a [`Secret`], so that no error and no `Debug` shows it.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Connection (as for the `nats` command)")]
+pub(crate) struct ConnectionArgs {
+    /// Servers, divided by commas [default: that of the context, else `nats://127.0.0.1:4222`].
+    #[arg(short, long, value_name = "URL", env = "NATS_URL", hide_env_values = true)]
+    pub(crate) server: Option<Secret>,
+
+    /// Context file to take whatever is not given otherwise from [default: the one that `nats context select`
+    /// selected].
+    #[arg(long, value_name = "NAME", env = "NATS_CONTEXT")]
+    pub(crate) context: Option<String>,
+
+    /// User name; without a password, a token.
+    #[arg(long, value_name = "USER", env = "NATS_USER", hide_env_values = true)]
+    pub(crate) user: Option<Secret>,
+
+    /// Password.
+    #[arg(long, value_name = "PASSWORD", env = "NATS_PASSWORD", hide_env_values = true)]
+    pub(crate) password: Option<Secret>,
+
+    /// Token.
+    #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<Secret>,
+
+    /// Credentials file.
+    #[arg(long, value_name = "FILE", env = "NATS_CREDS", hide_env_values = true)]
+    pub(crate) creds: Option<Secret>,
+
+    /// Seed of an nkey, or a file with one.
+    #[arg(long, value_name = "FILE|SEED", env = "NATS_NKEY", hide_env_values = true)]
+    pub(crate) nkey: Option<Secret>,
+
+    /// TLS certificate of this client.
+    #[arg(long, value_name = "FILE", env = "NATS_CERT")]
+    pub(crate) tlscert: Option<String>,
+
+    /// TLS private key of this client.
+    #[arg(long, value_name = "FILE", env = "NATS_KEY")]
+    pub(crate) tlskey: Option<String>,
+
+    /// TLS certificate authorities that the server must be signed by.
+    #[arg(long, value_name = "FILE", env = "NATS_CA")]
+    pub(crate) tlsca: Option<String>,
+
+    /// Begin with TLS, before the server says a word.
+    #[arg(long)]
+    pub(crate) tlsfirst: bool,
+
+    /// Domain of `JetStream`.
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) js_domain: Option<String>,
+
+    /// Subject prefix of the API of `JetStream`.
+    #[arg(long, value_name = "PREFIX", conflicts_with = "js_domain")]
+    pub(crate) js_api_prefix: Option<String>,
+
+    /// Prefix of inbox subjects.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) inbox_prefix: Option<String>,
+
+    /// How long a server may take to answer: 5s, 500ms, 1m.
+    #[arg(long, value_name = "TIME", env = "NATS_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A duration as Go writes it: numbers with units, `1m30s`. A number alone is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let fail = || format!("{text:?} is not a time: use 5s, 500ms or 1m");
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()))
+            .filter(|time| !time.is_zero())
+            .ok_or_else(fail);
+    }
+    let mut seconds = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .ok_or_else(fail)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| fail())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(fail()),
+        };
+        seconds += number * unit;
+        rest = &rest[letters..];
+    }
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= Duration::from_hours(24))
+        .ok_or_else(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        for wrong in [
+            "",
+            "0",
+            "0s",
+            "s",
+            "5x",
+            "-1s",
+            "1e400s",
+            "..s",
+            "5 s",
+            "99999999h",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let given = [
+            "--server",
+            "nats://u:hunter2@h",
+            "--user",
+            "hunter2",
+            "--password",
+            "hunter2",
+            "--token",
+            "hunter2",
+            "--nkey",
+            "hunter2",
+        ];
+        let line = ["alluvium", "verify", "--state", "d", "--bucket", "b"];
+        let cli = Cli::try_parse_from(line.into_iter().chain(given)).unwrap();
+        assert!(!format!("{cli:?}").contains("hunter2"));
+    }
+}

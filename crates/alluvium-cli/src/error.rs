@@ -1,0 +1,238 @@
+//! What can go wrong, told in one line, and the exit code it ends in.
+//!
+//! The line is `error: <what>: <source>: <source> …`: every error names the thing and, where there is one, the way
+//! out. With `--json` it is an object with `error` and `kind`. Both go to standard error.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use alluvium::{EngineError, ErrorKind, LogError, ReplicaError, StateDirError, TableError};
+
+use crate::context::ContextError;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    #[error("cannot read {what} {path}: mend the path or its permissions")]
+    File {
+        what: &'static str,
+        path: String,
+        source: io::Error,
+    },
+    #[error("{path} is not {what}: name another file")]
+    NotA { what: &'static str, path: String },
+    #[error("cannot connect to {servers}: start the server, or name another one with --server or --context")]
+    Connect {
+        servers: String,
+        source: async_nats::ConnectError,
+    },
+    #[error(
+        "cannot connect to {servers}: no answer within {} s: start the server, or name another one with --server or --context",
+        timeout.as_secs_f32()
+    )]
+    NoAnswer { servers: String, timeout: Duration },
+    #[error(
+        "{servers} refused the login: check --user and --password, --token, --creds or --nkey, or the context they come from"
+    )]
+    Login {
+        servers: String,
+        source: async_nats::ConnectError,
+    },
+    #[error(
+        "the bucket {bucket} does not exist on {servers}: mend --bucket, or create it with `nats kv add {bucket}`"
+    )]
+    NoBucket { bucket: String, servers: String },
+    #[error("{source}")]
+    Log {
+        source: LogError,
+        /// What the server had said on the connection, which no request is told of.
+        said: Option<String>,
+    },
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("{} holds no table yet: replicate into it first, or mend the path", path.display())]
+    NoTable { path: PathBuf },
+    #[error("{} holds no table {name:?}: it holds {}", path.display(), found.join(", "))]
+    OtherTable {
+        path: PathBuf,
+        name: String,
+        found: Vec<String>,
+    },
+    #[error("{} holds several tables: choose with --table one of {}", path.display(), found.join(", "))]
+    ManyTables { path: PathBuf, found: Vec<String> },
+    #[error(
+        "{} has no cursor: a fill or a reconcile was cut short; finish it with `alluvium replicate --until-caught-up`",
+        path.display()
+    )]
+    NoCursor { path: PathBuf },
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    #[error("no key {key} in {}", path.display())]
+    NoKey { key: String, path: PathBuf },
+    #[error("{summary}")]
+    Differs { summary: String },
+    #[error(
+        "stopped before the shutdown was finished: what is applied is safe, the next start goes on from it"
+    )]
+    Impatient,
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    #[error("cannot start: the operating system refused")]
+    Start(#[source] io::Error),
+}
+
+impl Failure {
+    /// Tells it on standard error. Returns what the process ends with.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if let Self::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            // Whoever read has what they wanted.
+            return ExitCode::SUCCESS;
+        }
+        let text = self.line();
+        let line = if json {
+            serde_json::json!({ "error": text, "kind": self.kind() }).to_string()
+        } else {
+            format!("error: {text}")
+        };
+        // Nobody left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{line}");
+        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
+    }
+
+    /// The whole chain on one line.
+    pub(crate) fn line(&self) -> String {
+        let mut line = chain(self);
+        if let Self::Log { said: Some(said), .. } = self {
+            line = format!("{line}: the server said: {}", one_line(said));
+        }
+        if is_full_disk(self) {
+            line.push_str(": free disk space and run it again, what was applied is kept");
+        }
+        line
+    }
+
+    /// What the caller should do, in a word, for scripts.
+    fn kind(&self) -> &'static str {
+        let kind = match self {
+            Self::Usage(_) => return "usage",
+            Self::Differs { .. } => return "differs",
+            Self::Context(_) | Self::NotA { .. } | Self::OtherTable { .. } | Self::ManyTables { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Login { .. } => return "login",
+            Self::NoBucket { .. } | Self::NoTable { .. } | Self::NoKey { .. } => ErrorKind::NotFound,
+            Self::File { .. }
+            | Self::Connect { .. }
+            | Self::NoAnswer { .. }
+            | Self::NoCursor { .. }
+            | Self::Impatient
+            | Self::Output(_)
+            | Self::Start(_) => ErrorKind::Unavailable,
+            Self::Log { source, .. } => source.kind(),
+            Self::StateDir(error) => error.kind(),
+            Self::Engine(error) => error.kind(),
+            Self::Table(error) => error.kind(),
+            Self::Replica(error) => error.kind(),
+        };
+        match kind {
+            ErrorKind::Transient => "transient",
+            ErrorKind::Fenced => "fenced",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::NotFound => "not_found",
+        }
+    }
+}
+
+/// An error and its sources on one line. Sources that an error has already said itself are not said again: the NATS
+/// client's errors do that.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = one_line(&error.to_string());
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = one_line(&error.to_string());
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        source = error.source();
+    }
+    line
+}
+
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_control())
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Whether somewhere at the bottom a write found no room.
+fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    #[test]
+    fn a_chain_is_one_line_and_says_nothing_twice() {
+        let bottom = Layer {
+            text: "no\nway\r\n",
+            source: None,
+        };
+        let middle = Layer {
+            text: "middle: no way",
+            source: Some(Box::new(bottom)),
+        };
+        let top = Layer {
+            text: "top",
+            source: Some(Box::new(middle)),
+        };
+        assert_eq!(chain(&top), "top: middle: no way");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_its_way_out() {
+        let failure = Failure::from(EngineError::Io {
+            doing: "write",
+            path: "journal".into(),
+            source: io::Error::from(io::ErrorKind::StorageFull),
+        });
+        assert!(failure.line().contains("free disk space"), "{}", failure.line());
+    }
+}

@@ -1,0 +1,70 @@
+//! `alluvium`, the operator's command: replicates NATS JetStream KV buckets into local state, reads that state, and
+//! compares it with the live bucket.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`args`] | what can be typed |
+//! | [`connect`], [`context`], [`secret`] | how a server is reached and logged in to, as the `nats` command does |
+//! | [`replicate`] | `alluvium replicate` |
+//! | [`read`] | `alluvium get`, `scan` and `status` |
+//! | [`verify`] | `alluvium verify` |
+//! | [`state`] | opening and closing a state directory and its table |
+//! | [`output`] | entries, for people and as JSON |
+//! | [`progress`] | how a replica is doing, for people and as JSON |
+//! | [`error`] | one line on stderr, and the exit code |
+//!
+//! Standard output carries what was asked for and nothing else; everything said about it goes to standard error.
+
+mod args;
+mod connect;
+mod context;
+mod error;
+mod log_filter;
+mod output;
+mod progress;
+mod read;
+mod replicate;
+mod secret;
+mod signals;
+mod state;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Cli, Command};
+use crate::error::Failure;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody left to tell if this fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    log_filter::init(cli.verbose);
+    let output = Output::new(cli.json);
+    match run(&cli, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(cli.json),
+    }
+}
+
+fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Replicate(args) => replicate::run(args, output, cli.verbose),
+        Command::Get(args) => read::get(args, output),
+        Command::Scan(args) => read::scan(args, output),
+        Command::Status(args) => read::status(args, output),
+        Command::Verify(args) => verify::run(args, output),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "alluvium", &mut script);
+            output::raw(&script)
+        }
+    }
+}

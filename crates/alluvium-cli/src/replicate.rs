@@ -1,0 +1,271 @@
+//! `alluvium replicate`: a bucket into a state directory, until it is told to stop.
+//!
+//! The bucket is found, and the login accepted, before anything is made on disk. At the end the replica is shut down,
+//! then the engine is closed, and what fails there is told too.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use alluvium::{
+    Bounds, Change, Cursor, Engine, EngineError, EngineKind, EngineTable, KeyRange, KeyStream, Log, LogError,
+    LogEvent, LogStream, Replica, Scope, Sequence, StateDir, StateDirError, Status, Table, open_engine,
+};
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use tokio::runtime;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::args::ReplicateArgs;
+use crate::connect::{self, Connection};
+use crate::error::Failure;
+use crate::output::Output;
+use crate::progress::{Beginning, Progress, Subject};
+use crate::signals::Signals;
+use crate::state;
+
+/// How long the runtime waits at the end for what still runs on it.
+const WIND_DOWN: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Start)?;
+    let result = runtime.block_on(replicate(args, output, verbose));
+    runtime.shutdown_timeout(WIND_DOWN);
+    result
+}
+
+async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Start)?;
+    let kind = engine_kind(&args.state.state, args.engine)?;
+    let found = async {
+        let connection = connect::connect(&args.connection, "replicate").await?;
+        let (log, bounds) = connection.bucket(&args.bucket).await?;
+        Ok::<_, Failure>((connection, log, bounds))
+    };
+    let (connection, log, bounds) = tokio::select! {
+        found = found => found?,
+        () = signals.next() => return Ok(()),
+    };
+
+    let (path, durability) = (args.state.state.clone(), args.durability);
+    let engine = off_the_runtime(move || Ok(open_engine(&path, kind, durability)?)).await?;
+    let task = Task {
+        args,
+        connection: &connection,
+        log,
+        bounds,
+        engine: Arc::clone(&engine),
+    };
+    let result = task.follow(&mut signals, output, verbose).await;
+    let closed = off_the_runtime(move || state::close(engine.as_ref(), result));
+    tokio::select! {
+        closed = closed => closed,
+        () = signals.next() => Err(Failure::Impatient),
+    }
+}
+
+/// The engine to use: the one that the directory was made with, else the one asked for, else the default one.
+fn engine_kind(path: &Path, asked: Option<EngineKind>) -> Result<EngineKind, Failure> {
+    match StateDir::stored_engine(path) {
+        Ok(stored) => match (asked, stored.parse()) {
+            (Some(asked), _) if asked.as_str() != stored => Err(StateDirError::OtherEngine {
+                path: path.into(),
+                stored,
+                expected: asked.to_string(),
+            }
+            .into()),
+            (_, Ok(kind)) => Ok(kind),
+            (_, Err(_)) => Err(EngineError::Invalid(format!(
+                "{} belongs to the engine {stored}, which this Alluvium does not know: use the one that made it",
+                path.display()
+            ))
+            .into()),
+        },
+        Err(StateDirError::Missing { .. }) => Ok(asked.unwrap_or_default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs what may block.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::Start(error.into())),
+    }
+}
+
+/// A bucket that was found and an engine that was opened.
+struct Task<'a> {
+    args: &'a ReplicateArgs,
+    connection: &'a Connection,
+    log: Arc<dyn Log>,
+    bounds: Bounds,
+    engine: Arc<dyn Engine>,
+}
+
+impl Task<'_> {
+    async fn follow(self, signals: &mut Signals, output: Output, verbose: u8) -> Result<(), Failure> {
+        let read = Arc::new(AtomicU64::new(0));
+        let subject = Subject {
+            bucket: self.args.bucket.clone(),
+            state_dir: self.args.state.state.display().to_string(),
+            engine: self.engine.name().to_owned(),
+        };
+        let mut progress = Progress::new(output, verbose, subject, Arc::clone(&read));
+        let (engine, state_args) = (Arc::clone(&self.engine), self.args.state.clone());
+        let table = off_the_runtime(move || state::open_table(engine, &state_args)).await?;
+        let table = Arc::new(table);
+        let beginning = self.beginning(&table).await?;
+
+        let log = Arc::new(Metered {
+            log: Arc::clone(&self.log),
+            read,
+        });
+        // The engine was opened with the durability that was asked for: each commit has it already.
+        let replica = Replica::builder(log, table)
+            .scope(Scope::from(self.args.scope.clone()))
+            .start()
+            .await?;
+        let told = match beginning {
+            Some((beginning, cursor)) => progress.begin(beginning, cursor.as_ref(), &self.bounds),
+            None => Ok(()),
+        };
+        let told = match told {
+            Ok(()) => {
+                self.watch(&replica, signals, &mut progress, self.args.until_caught_up)
+                    .await
+            }
+            failed => failed,
+        };
+
+        let status = replica.watch_status();
+        let stopped = tokio::select! {
+            stopped = replica.shutdown() => stopped.map_err(Failure::from),
+            () = signals.next() => Err(Failure::Impatient),
+        };
+        let last = status.borrow().clone();
+        let ended = progress.end(&last);
+        stopped.and(told).and(ended)
+    }
+
+    /// What the replica is about to do, worked out as it does it, and the cursor that it starts from.
+    async fn beginning(
+        &self,
+        table: &Arc<EngineTable>,
+    ) -> Result<Option<(Beginning, Option<Cursor>)>, Failure> {
+        let look = {
+            let table = Arc::clone(table);
+            move || {
+                let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
+                Ok((table.binding(), table.cursor(), first.is_some()))
+            }
+        };
+        let (binding, cursor, has_rows) = off_the_runtime(look).await?;
+        let at_cursor = match &cursor {
+            Some(cursor) if cursor.log == self.bounds.log && cursor.sequence > Sequence::ZERO => self
+                .log
+                .message_at(cursor.sequence)
+                .await
+                .map_err(|error| self.connection.log_failure(error))?
+                .map(|change| change.timestamp),
+            _ => None,
+        };
+        let bound_to = binding.as_ref().map(|binding| binding.log.as_str());
+        let beginning = Beginning::of(bound_to, cursor.as_ref(), has_rows, &self.bounds, at_cursor);
+        Ok(beginning.map(|beginning| (beginning, cursor)))
+    }
+
+    /// Tells of the replica until there is reason to stop it: a signal, its own end, having caught up if that was
+    /// asked for, or that nobody reads what is told.
+    async fn watch(
+        &self,
+        replica: &Replica,
+        signals: &mut Signals,
+        progress: &mut Progress,
+        until_caught_up: bool,
+    ) -> Result<(), Failure> {
+        let done =
+            |status: &Status| status.state.is_over() || (until_caught_up && status.caught_up.is_some());
+        let mut status = replica.watch_status();
+        let mut ticks = interval(progress.interval());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut state = None;
+        loop {
+            let (entered, over) = {
+                let status = status.borrow_and_update();
+                let entered = (state != Some(status.state)).then(|| status.clone());
+                state = Some(status.state);
+                (entered, done(&status))
+            };
+            if let Some(status) = entered.filter(|status| !status.state.is_over()) {
+                progress.changed(&status)?;
+            }
+            if over {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = status.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                _ = ticks.tick() => {
+                    let status = status.borrow().clone();
+                    progress.tick(&status)?;
+                }
+                () = signals.next() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// A log that counts the messages that are read from it.
+struct Metered {
+    log: Arc<dyn Log>,
+    read: Arc<AtomicU64>,
+}
+
+impl Metered {
+    fn counted(&self, stream: LogStream) -> LogStream {
+        let read = Arc::clone(&self.read);
+        Box::pin(stream.inspect(move |event| {
+            if let Ok(LogEvent::Change(_)) = event {
+                read.fetch_add(1, Ordering::Relaxed);
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Log for Metered {
+    fn name(&self) -> &str {
+        self.log.name()
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        self.log.bounds().await
+    }
+
+    async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
+        Ok(self.counted(self.log.read(from, scope).await?))
+    }
+
+    async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
+        Ok(self.counted(self.log.current(scope).await?))
+    }
+
+    async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
+        self.log.keys(scope).await
+    }
+
+    async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
+        self.log.message_at(sequence).await
+    }
+}
