@@ -73,7 +73,7 @@ pub fn open_engine(
     match kind {
         #[cfg(feature = "memory")]
         EngineKind::Memory => {
-            let options = alluvium_memory::MemoryOptions::default().durability(durability);
+            let options = alluvium_memory::MemoryOptions::default().with_durability(durability);
             Ok(Arc::new(alluvium_memory::MemoryEngine::open(path, options)?))
         }
         #[cfg(feature = "fjall")]
