@@ -1,1 +1,28 @@
-//! Placeholder.
+//! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log).
+//!
+//! It works on the user's own [`async_nats::Client`]: addresses, TLS, credentials and reconnecting stay theirs.
+//! While that client goes on reconnecting, a reader goes on reading, however long it takes; what it has given it
+//! never gives again, and it leaves nothing out. It ends with an error when the bucket is gone, is another one or
+//! lost its tail, when the server refuses, and when the client is closed for good.
+//!
+//! # What it asks of the server
+//!
+//! nats-server 2.11 or later, and these permissions to publish, below the API prefix (`$JS.API` by default), for the
+//! stream `KV_<bucket>`; to subscribe it needs the client's inbox alone.
+//!
+//! | subject | for |
+//! |---|---|
+//! | `STREAM.INFO.<stream>` | [`bounds`](alluvium_core::Log::bounds), and to know the log again after a reconnect |
+//! | `STREAM.MSG.GET.<stream>` | [`message_at`](alluvium_core::Log::message_at), and to know the tail again |
+//! | `CONSUMER.CREATE.<stream>.>` | each read: one ephemeral consumer in memory, however many filters the scope has |
+//! | `CONSUMER.MSG.NEXT.<stream>.*` | to pull |
+//! | `CONSUMER.DELETE.<stream>.*` | to leave nothing behind; without it the server tidies up after half a minute |
+
+mod api;
+mod change;
+mod consumer;
+mod kv_log;
+mod reader;
+mod subject;
+
+pub use kv_log::{KvLog, KvLogBuilder};

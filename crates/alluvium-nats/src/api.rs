@@ -1,0 +1,265 @@
+//! Requests to the JetStream API, and what their failures mean to whoever reads a log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use alluvium_core::{BoxError, Change, LogError, LogIdentity, Sequence, Timestamp};
+use async_nats::connection::State;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, ErrorCode, consumer, stream};
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, Request, RequestErrorKind, Statistics, Subject};
+use bytes::Bytes;
+use futures_util::Sink;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{self, Stored};
+
+/// How often a lost connection is looked for where the client has no way to tell of it.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+/// The JetStream API for one stream.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) client: Client,
+    /// `KV_<bucket>`.
+    pub(crate) stream: String,
+    /// What stands before the verbs: `$JS.API`, unless it is another domain's or an import.
+    pub(crate) prefix: String,
+    /// Until an answer is given up.
+    pub(crate) timeout: Duration,
+    statistics: Arc<Statistics>,
+}
+
+/// The answer cannot come any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was lost before the answer came")]
+struct ConnectionLost;
+
+/// The client does not connect any more: it was drained, or gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("the client is closed")]
+struct ClientClosed;
+
+#[derive(Serialize)]
+struct CreateConsumer<'a> {
+    stream_name: &'a str,
+    config: &'a consumer::Config,
+    action: &'a str,
+}
+
+#[derive(Serialize)]
+struct GetMessage {
+    seq: u64,
+}
+
+#[derive(Deserialize)]
+struct GotMessage {
+    message: stream::RawMessage,
+}
+
+impl Api {
+    pub(crate) fn new(client: Client, stream: String, prefix: String, timeout: Duration) -> Self {
+        let statistics = client.statistics();
+        Self {
+            client,
+            stream,
+            prefix,
+            timeout,
+            statistics,
+        }
+    }
+
+    /// How often the client has connected: whoever sees another number than before was disconnected in between.
+    pub(crate) fn connects(&self) -> u64 {
+        self.statistics.connects.load(Ordering::Relaxed)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Waits until the client is connected, for ever if it goes on trying.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`] if it does not go on trying.
+    pub(crate) async fn connected(&self) -> Result<(), LogError> {
+        while !self.is_connected() {
+            if self.is_closed() {
+                return Err(self.closed());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the client has stopped for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut client = self.client.clone();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let ready = Sink::<OutboundMessage>::poll_ready(std::pin::Pin::new(&mut client), &mut context);
+        matches!(ready, Poll::Ready(Err(_)))
+    }
+
+    /// The error of a client that has stopped for good.
+    pub(crate) fn closed(&self) -> LogError {
+        self.unavailable("reading", ClientClosed)
+    }
+
+    pub(crate) fn unavailable(&self, doing: &'static str, source: impl Into<BoxError>) -> LogError {
+        LogError::Unavailable {
+            log: self.stream.clone(),
+            doing,
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn refused(&self, doing: &'static str, source: impl Into<BoxError>) -> LogError {
+        LogError::Refused {
+            log: self.stream.clone(),
+            doing,
+            source: source.into(),
+        }
+    }
+
+    /// Where pulls for a consumer go.
+    pub(crate) fn next_subject(&self, consumer: &str) -> Subject {
+        let Self { prefix, stream, .. } = self;
+        Subject::from(format!("{prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}"))
+    }
+
+    /// The stream's configuration and state.
+    pub(crate) async fn info(&self) -> Result<stream::Info, LogError> {
+        const DOING: &str = "asking for its state";
+        let answer = self.request(DOING, "STREAM.INFO", "", Bytes::new()).await?;
+        answer.map_err(|error| self.api_error(DOING, error))
+    }
+
+    /// Which log that is.
+    pub(crate) fn identity(&self, info: &stream::Info) -> LogIdentity {
+        LogIdentity::new(&self.stream, timestamp(info.created))
+    }
+
+    pub(crate) async fn create_consumer(
+        &self,
+        name: &str,
+        config: &consumer::Config,
+    ) -> Result<consumer::Info, LogError> {
+        const DOING: &str = "creating a consumer";
+        let request = CreateConsumer {
+            stream_name: &self.stream,
+            config,
+            action: "create",
+        };
+        let request = self.encode(DOING, &request)?;
+        let answer = self.request(DOING, "CONSUMER.CREATE", name, request).await?;
+        answer.map_err(|error| self.api_error(DOING, error))
+    }
+
+    /// Deletes a consumer. One that is not there is as good as deleted, and so is one of a stream that is not there.
+    pub(crate) async fn delete_consumer(&self, name: &str) -> Result<(), LogError> {
+        const DOING: &str = "deleting a consumer";
+        let answer: Result<stream::DeleteStatus, _> =
+            self.request(DOING, "CONSUMER.DELETE", name, Bytes::new()).await?;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == 404 => Ok(()),
+            Err(error) => Err(self.api_error(DOING, error)),
+        }
+    }
+
+    /// The change that the message at a sequence made, if it is there.
+    pub(crate) async fn change_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
+        const DOING: &str = "reading a message";
+        if sequence == Sequence::ZERO {
+            return Ok(None);
+        }
+        let request = self.encode(DOING, &GetMessage { seq: sequence.get() })?;
+        let answer: Result<GotMessage, _> = self.request(DOING, "STREAM.MSG.GET", "", request).await?;
+        let message = match answer {
+            Ok(got) => StreamMessage::try_from(got.message).map_err(|error| self.refused(DOING, error))?,
+            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => return Ok(None),
+            Err(error) => return Err(self.api_error(DOING, error)),
+        };
+        let stored = Stored {
+            deleted: change::deleted(&message.headers),
+            sequence,
+            timestamp: timestamp(message.time),
+            subject: message.subject,
+            payload: message.payload,
+        };
+        stored.into_change(&self.stream).map(Some)
+    }
+
+    fn encode<T: Serialize>(&self, doing: &'static str, request: &T) -> Result<Bytes, LogError> {
+        let bytes = serde_json::to_vec(request).map_err(|error| self.refused(doing, error))?;
+        Ok(bytes.into())
+    }
+
+    /// One request. The outer error is that nobody answered, the inner one that the answer was no.
+    async fn request<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        verb: &str,
+        consumer: &str,
+        payload: Bytes,
+    ) -> Result<Result<T, jetstream::Error>, LogError> {
+        let Self { prefix, stream, .. } = self;
+        let dot = if consumer.is_empty() { "" } else { "." };
+        let subject = format!("{prefix}.{verb}.{stream}{dot}{consumer}");
+        let connects = self.connects();
+        let request = Request::new().payload(payload).timeout(Some(self.timeout));
+        let answer = tokio::select! {
+            answer = self.client.send_request(subject, request) => answer,
+            () = self.reconnected(connects) => return Err(self.unavailable(doing, ConnectionLost)),
+        };
+        let answer = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::TimedOut | RequestErrorKind::NoResponders => self.unavailable(doing, error),
+            RequestErrorKind::Other if self.is_closed() => self.closed(),
+            RequestErrorKind::Other => self.unavailable(doing, error),
+            _ => self.refused(doing, error),
+        })?;
+        match serde_json::from_slice(&answer.payload) {
+            Ok(Response::Ok(answer)) => Ok(Ok(answer)),
+            Ok(Response::Err { error }) => Ok(Err(error)),
+            Err(error) => Err(self.refused(doing, error)),
+        }
+    }
+
+    /// Returns once the client has connected again: an answer on the former connection will not come.
+    async fn reconnected(&self, connects: u64) {
+        let was_connected = self.is_connected();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // What was asked while disconnected is sent when the connection is there.
+            if self.connects() != connects && was_connected {
+                return;
+            }
+        }
+    }
+
+    fn api_error(&self, doing: &'static str, error: jetstream::Error) -> LogError {
+        if error.error_code() == ErrorCode::STREAM_NOT_FOUND {
+            return LogError::NotFound {
+                log: self.stream.clone(),
+            };
+        }
+        // The 500s are a server that starts, a cluster without a leader, resources that are short just now.
+        if error.code() >= 500 {
+            self.unavailable(doing, error)
+        } else {
+            self.refused(doing, error)
+        }
+    }
+}
+
+/// The instant that the client's time type says.
+pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
+    let nanos = time.unix_timestamp_nanos();
+    Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
+}

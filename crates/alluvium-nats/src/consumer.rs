@@ -1,0 +1,216 @@
+//! One consumer of the server, from its creation to its deletion.
+//!
+//! A consumer is ephemeral, in memory, not replicated, and needs no acknowledgements. It lives as long as the
+//! connection does: whatever happens to either, another one takes its place, with an inbox of its own, so that nothing
+//! late can be taken for something new.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alluvium_core::{LogError, LogIdentity, Scope, Sequence, Timestamp};
+use async_nats::Subscriber;
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
+use async_nats::jetstream::stream;
+use tokio::runtime::Handle;
+use tracing::debug;
+
+use crate::api::Api;
+use crate::subject;
+
+/// After so long without a pull the server deletes a consumer by itself.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
+
+/// What a reader wants of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Every message, and those to come.
+    Follow,
+    /// What there is now, key by key.
+    List {
+        /// Keys without values.
+        headers_only: bool,
+        /// Every message rather than the last of each key: what a listing goes on with when the server's list of last
+        /// messages was overtaken.
+        every: bool,
+    },
+}
+
+/// What to read, and how far that has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Course {
+    pub(crate) purpose: Purpose,
+    pub(crate) bucket: Arc<str>,
+    pub(crate) scope: Scope,
+    pub(crate) log: LogIdentity,
+    /// Every message wanted up to and including this one was given.
+    pub(crate) position: Sequence,
+    /// The last message that came, and when the server had stored it.
+    pub(crate) seen: Option<(Sequence, Timestamp)>,
+}
+
+/// A consumer that exists, and the inbox that its messages come to.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) subscriber: Subscriber,
+    pub(crate) inbox: String,
+    /// The client's count of connects that all of this belongs to.
+    pub(crate) connects: u64,
+    /// The log's last sequence from before the consumer was there.
+    pub(crate) last: Sequence,
+    /// Messages that the consumer had to deliver when it was made.
+    pub(crate) pending: u64,
+    /// Whether the server skips to the last message of each key.
+    pub(crate) skips: bool,
+    /// What a single pull may ask for, 0 for no limit.
+    pub(crate) limits: Limits,
+    pub(crate) consumer: Guard,
+}
+
+/// The server's limits of one pull, 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) expires: Duration,
+}
+
+/// Deletes a consumer when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    api: Arc<Api>,
+    pub(crate) name: String,
+    exists: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.exists {
+            return;
+        }
+        // Without a runtime nothing can be sent, and the server does it.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (api, name) = (Arc::clone(&self.api), std::mem::take(&mut self.name));
+        runtime.spawn(async move {
+            let delete = async {
+                loop {
+                    api.connected().await?;
+                    match api.delete_consumer(&name).await {
+                        Err(LogError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(250)).await,
+                        done => return done,
+                    }
+                }
+            };
+            match tokio::time::timeout(INACTIVE_THRESHOLD, delete).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, name, "the server has to delete a consumer by itself"),
+                Err(_) => debug!(name, "the server has deleted a consumer by itself"),
+            }
+        });
+    }
+}
+
+/// The log as it is now, if it still is the one of `course` and ends no earlier than what was read of it.
+pub(crate) async fn verify(api: &Api, course: &Course) -> Result<stream::Info, LogError> {
+    let info = api.info().await?;
+    if api.identity(&info) != course.log {
+        return Err(LogError::Replaced {
+            log: api.stream.clone(),
+        });
+    }
+    let lost = |expected: Sequence, last: Sequence| LogError::TailLost {
+        log: api.stream.clone(),
+        expected,
+        last,
+    };
+    let last = Sequence::new(info.state.last_sequence);
+    if last < course.position {
+        return Err(lost(course.position, last));
+    }
+    // A log that lost its tail and grew again ends late enough. Its message at the same place is another one.
+    if let Some((sequence, timestamp)) = course.seen
+        && sequence.get() >= info.state.first_sequence
+        && let Some(change) = api.change_at(sequence).await?
+        && change.timestamp != timestamp
+    {
+        return Err(lost(sequence, sequence.previous()));
+    }
+    Ok(info)
+}
+
+/// Makes a consumer for what `course` still wants. `info` is the log as it was just now.
+pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -> Result<Open, LogError> {
+    let connects = api.connects();
+    let inbox = api.client.new_inbox();
+    // The part of the inbox after the user's prefix is unique.
+    let unique = inbox.rsplit('.').next().unwrap_or(&inbox);
+    let mut consumer = Guard {
+        api: Arc::clone(api),
+        name: format!("alluvium-{unique}"),
+        exists: false,
+    };
+    let config = config(course, info, &consumer.name);
+    let subscriber = api
+        .client
+        .subscribe(format!("{inbox}.*"))
+        .await
+        .map_err(|_| api.closed())?;
+    // From here on it may exist, answer or no answer.
+    consumer.exists = true;
+    let created = api.create_consumer(&consumer.name, &config).await;
+    if matches!(created, Err(LogError::Refused { .. } | LogError::NotFound { .. })) {
+        consumer.exists = false;
+    }
+    let created = created?;
+    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(Open {
+        subscriber,
+        inbox,
+        connects,
+        last: Sequence::new(info.state.last_sequence),
+        pending: created.num_pending,
+        skips: config.deliver_policy == DeliverPolicy::LastPerSubject,
+        limits: Limits {
+            messages: positive(created.config.max_batch),
+            bytes: positive(created.config.max_bytes),
+            expires: created.config.max_expires,
+        },
+        consumer,
+    })
+}
+
+fn config(course: &Course, info: &stream::Info, name: &str) -> consumer::Config {
+    let filters = subject::filters(
+        &course.scope,
+        &course.scope.disjoint_cover(),
+        &course.bucket,
+        &info.config,
+    );
+    let next = DeliverPolicy::ByStartSequence {
+        start_sequence: course.position.next().get().max(info.state.first_sequence),
+    };
+    let (deliver_policy, headers_only) = match course.purpose {
+        Purpose::Follow => (next, false),
+        // Where a key has one message only, every message is the last of its key, and nothing needs to be skipped.
+        Purpose::List { headers_only, every } if every || info.config.max_messages_per_subject == 1 => {
+            (next, headers_only)
+        }
+        Purpose::List { headers_only, .. } => (DeliverPolicy::LastPerSubject, headers_only),
+    };
+    let most = info
+        .config
+        .consumer_limits
+        .as_ref()
+        .map(|limits| limits.inactive_threshold)
+        .filter(|threshold| !threshold.is_zero());
+    consumer::Config {
+        name: Some(name.to_owned()),
+        deliver_policy,
+        ack_policy: AckPolicy::None,
+        filter_subjects: filters,
+        headers_only,
+        num_replicas: 1,
+        memory_storage: true,
+        inactive_threshold: most.map_or(INACTIVE_THRESHOLD, |most| most.min(INACTIVE_THRESHOLD)),
+        ..consumer::Config::default()
+    }
+}

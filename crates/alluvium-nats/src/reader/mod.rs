@@ -1,0 +1,458 @@
+//! Reads a log: pulls, checks that nothing is missing, and starts over where it stopped when something is.
+//!
+//! Each message says its place among those that the consumer delivered. A place left out means that messages were
+//! lost on the way: with a connection, or because a channel inside the client was full. Then, and whenever the
+//! consumer may be gone, a new one takes over right after the last message that was given. A heartbeat says how far
+//! the consumer has delivered, so that the loss of the very last messages shows too.
+//!
+//! The stream is polled by hand. Whatever has arrived is handed on without a timer, a task or a channel in between; only
+//! when nothing has arrived is it looked whether the connection is the same and the server still speaks.
+
+mod pulls;
+mod reply;
+mod status;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use alluvium_core::{Change, LogError, LogEvent, Sequence, Timestamp};
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, Message, Subject};
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::{Sink, StreamExt as _};
+use tokio::time::{Interval, MissedTickBehavior};
+use tracing::debug;
+
+use crate::api::{Api, LOOK};
+use crate::change::{self, Stored};
+use crate::consumer::{self, Course, Open, Purpose};
+use pulls::{Grant, Pulls};
+use reply::Delivery;
+use status::Status;
+
+/// The server says so often that it is there while it has nothing to deliver.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The same for a listing, whose end it can mark.
+const LISTING_HEARTBEAT: Duration = Duration::from_millis(250);
+/// The same for the pull that asks whether a listing is at its end.
+const PROBE_HEARTBEAT: Duration = Duration::from_millis(10);
+/// A silence longer than two heartbeats is a loss.
+const SILENCE: u32 = 2;
+/// How long the server keeps a pull.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// The longest pause between two attempts to go on.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What may be in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Why a consumer has to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The client has connected again: pulls and messages of the former connection are lost.
+    Reconnected,
+    /// A message is missing.
+    Gap,
+    /// The server was silent for too long.
+    Silence,
+    /// The server says that the consumer is gone.
+    Gone,
+    /// The list of last messages was overtaken by new ones, which the server waits for again and again.
+    Overtaken,
+}
+
+/// A stream of what the log has.
+pub(crate) struct Reader {
+    api: Arc<Api>,
+    client: Client,
+    course: Course,
+    /// Whether the consumer may deliver what the scope does not want.
+    sift: bool,
+    budget: Budget,
+    state: State,
+    /// What comes after the message that was just given.
+    held: Option<LogEvent>,
+    /// The sequence of the last [`LogEvent::CaughtUp`], if no change came after it.
+    caught_up: Option<Sequence>,
+    look: Interval,
+    /// Between attempts that brought nothing.
+    pauses: ExponentialBackoff,
+}
+
+enum State {
+    Live(Box<Live>),
+    Opening(BoxFuture<'static, Result<Open, LogError>>),
+    Ended,
+}
+
+/// A consumer that is being read.
+struct Live {
+    open: Open,
+    next_subject: Subject,
+    pulls: Pulls,
+    /// The consumer sequence of the next message.
+    next: u64,
+    /// Looks since the server last said anything.
+    silent: u32,
+    /// Whether the pull that asks for the end has to be sent.
+    probe: bool,
+}
+
+/// What a message comes to.
+enum Outcome {
+    Event(LogEvent),
+    Nothing,
+    /// A listing is complete up to there.
+    End(Sequence),
+    Replace(Cause),
+    Fail(LogError),
+}
+
+impl Reader {
+    pub(crate) fn new(api: Arc<Api>, course: Course, budget: Budget, open: Open) -> Self {
+        let sift = course.scope.disjoint_cover() != course.scope.filters();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reader = Self {
+            client: api.client.clone(),
+            api,
+            course,
+            sift,
+            budget,
+            state: State::Ended,
+            held: None,
+            caught_up: None,
+            look,
+            pauses: pauses(),
+        };
+        reader.go_live(open);
+        reader
+    }
+
+    /// Takes up a consumer that was just made.
+    fn go_live(&mut self, open: Open) {
+        let least = |limit: u64, ours: u64| if limit == 0 { ours } else { ours.min(limit.saturating_mul(2)) };
+        let pulls = Pulls::new(
+            least(open.limits.messages, self.budget.messages),
+            least(open.limits.bytes, self.budget.bytes),
+        );
+        if open.pending == 0 {
+            let sequence = open.last.max(self.course.position);
+            if self.caught_up.is_none_or(|said| said < sequence) {
+                self.caught_up = Some(sequence);
+                self.held = Some(LogEvent::CaughtUp(sequence));
+            }
+            if self.course.purpose != Purpose::Follow {
+                self.state = State::Ended;
+                return;
+            }
+        }
+        self.state = State::Live(Box::new(Live {
+            next_subject: self.api.next_subject(&open.consumer.name),
+            open,
+            pulls,
+            next: 1,
+            silent: 0,
+            probe: false,
+        }));
+    }
+
+    /// Lets go of the consumer and makes another one.
+    fn replace(&mut self, cause: Cause) {
+        debug!(log = self.api.stream, position = %self.course.position, ?cause, "another consumer is needed");
+        match cause {
+            // The connection was there all the time: the client's own channel was full. Fewer fit into it.
+            Cause::Gap => self.budget.messages = (self.budget.messages / 2).max(1),
+            Cause::Overtaken => {
+                if let Purpose::List { every, .. } = &mut self.course.purpose {
+                    *every = true;
+                }
+            }
+            Cause::Reconnected | Cause::Silence | Cause::Gone => {}
+        }
+        let pause = match cause {
+            // Nothing is wrong with the server, or it was the connection's turn to wait.
+            Cause::Reconnected | Cause::Gap | Cause::Overtaken => Duration::ZERO,
+            Cause::Silence | Cause::Gone => self.pauses.next_backoff().unwrap_or(LONGEST_PAUSE),
+        };
+        let (api, course) = (Arc::clone(&self.api), self.course.clone());
+        self.state = State::Opening(Box::pin(reopen(api, course, pause)));
+    }
+
+    fn fail(&mut self, error: LogError) -> Poll<Option<Result<LogEvent, LogError>>> {
+        self.state = State::Ended;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn caught_up(&mut self, sequence: Sequence) -> LogEvent {
+        self.caught_up = Some(sequence);
+        LogEvent::CaughtUp(sequence)
+    }
+}
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBackoff {
+        initial_interval: Duration::from_millis(50),
+        current_interval: Duration::from_millis(50),
+        max_interval: LONGEST_PAUSE,
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    }
+}
+
+/// Another consumer for the rest of the course, as soon as there can be one.
+async fn reopen(api: Arc<Api>, course: Course, pause: Duration) -> Result<Open, LogError> {
+    tokio::time::sleep(pause).await;
+    backoff::future::retry(pauses(), || async {
+        api.connected().await.map_err(backoff::Error::permanent)?;
+        let opened = async {
+            let info = consumer::verify(&api, &course).await?;
+            consumer::open(&api, &course, &info).await
+        };
+        opened.await.map_err(|error| match error {
+            LogError::Unavailable { .. } if !api.is_closed() => backoff::Error::transient(error),
+            error => backoff::Error::permanent(error),
+        })
+    })
+    .await
+}
+
+impl Live {
+    /// Sends the pulls that are wanted, as far as the client takes them.
+    fn poll_pulls(&mut self, client: &mut Client, purpose: Purpose, context: &mut Context<'_>) -> Result<(), ()> {
+        while let Some((id, grant, heartbeat)) = self.wanted(purpose) {
+            match Sink::<OutboundMessage>::poll_ready(Pin::new(client), context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(()),
+                Poll::Pending => return Ok(()),
+            }
+            let request = OutboundMessage {
+                subject: self.next_subject.clone(),
+                reply: Some(Subject::from(format!("{}.{id}", self.open.inbox))),
+                payload: self.request(grant, heartbeat).into(),
+                headers: None,
+            };
+            Sink::<OutboundMessage>::start_send(Pin::new(client), request).map_err(|_| ())?;
+            self.pulls.sent(grant);
+            self.probe = false;
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, purpose: Purpose) -> Option<(u64, Grant, Duration)> {
+        if self.probe {
+            let (id, grant) = self.pulls.probe();
+            return Some((id, grant, PROBE_HEARTBEAT));
+        }
+        let heartbeat = match purpose {
+            Purpose::Follow => HEARTBEAT,
+            Purpose::List { .. } => LISTING_HEARTBEAT,
+        };
+        let (id, grant) = self.pulls.wanted()?;
+        Some((id, grant, heartbeat))
+    }
+
+    fn request(&self, grant: Grant, heartbeat: Duration) -> String {
+        let longest = self.open.limits.expires;
+        let expires = if longest.is_zero() { EXPIRES } else { EXPIRES.min(longest) };
+        // The server takes no heartbeat longer than half of what the pull lives.
+        let heartbeat = heartbeat.min(expires / 2);
+        let max_bytes = grant.bytes.map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
+        format!(
+            r#"{{"batch":{},"expires":{},"idle_heartbeat":{}{max_bytes}}}"#,
+            grant.messages,
+            expires.as_nanos(),
+            heartbeat.as_nanos(),
+        )
+    }
+
+    /// The number of the pull that a status is about.
+    fn pull_of(&self, subject: &str) -> Option<u64> {
+        subject.strip_prefix(&self.open.inbox)?.strip_prefix('.')?.parse().ok()
+    }
+}
+
+impl Reader {
+    /// What a message from the server comes to.
+    fn accept(&mut self, message: Message) -> Outcome {
+        let State::Live(live) = &mut self.state else { return Outcome::Nothing };
+        live.silent = 0;
+        if let Some(code) = message.status {
+            return self.accept_status(&message, Status::of(code, &message));
+        }
+        let Some(delivery) = message.reply.as_deref().and_then(Delivery::parse) else {
+            let subject = message.reply.unwrap_or(message.subject);
+            return Outcome::Fail(LogError::Foreign {
+                log: self.api.stream.clone(),
+                subject: subject.into_string(),
+            });
+        };
+        if delivery.consumer_sequence != live.next {
+            return self.lost();
+        }
+        live.next += 1;
+        live.pulls.took(message.length as u64);
+        let sequence = Sequence::new(delivery.sequence);
+        let timestamp = Timestamp::from_nanos(delivery.nanos);
+        let at_end = delivery.pending == 0;
+        if at_end && self.course.purpose != Purpose::Follow {
+            // The count of pending messages is not exact while keys are overwritten: a heartbeat is.
+            live.probe = true;
+        }
+        self.course.seen = Some((sequence, timestamp));
+        // A listing that began again comes past what it has given.
+        let wanted = sequence > self.course.position;
+        if wanted {
+            self.course.position = sequence;
+        }
+        let stored = Stored {
+            deleted: message.headers.as_ref().and_then(change::deleted),
+            subject: message.subject,
+            payload: message.payload,
+            sequence,
+            timestamp,
+        };
+        let change = match stored.into_change(&self.api.stream) {
+            Ok(change) => change,
+            Err(error) => return Outcome::Fail(error),
+        };
+        self.give(change, wanted, at_end)
+    }
+
+    fn give(&mut self, change: Change, wanted: bool, at_end: bool) -> Outcome {
+        let wanted = wanted && (!self.sift || self.course.scope.matches(&change.key));
+        let follows = self.course.purpose == Purpose::Follow;
+        let position = self.course.position;
+        if wanted {
+            self.caught_up = None;
+            if at_end && follows {
+                self.held = Some(self.caught_up(position));
+            }
+            Outcome::Event(LogEvent::Change(change))
+        } else if at_end && follows && self.caught_up.is_none() {
+            Outcome::Event(self.caught_up(position))
+        } else {
+            Outcome::Nothing
+        }
+    }
+
+    fn accept_status(&mut self, message: &Message, status: Status) -> Outcome {
+        let State::Live(live) = &mut self.state else { return Outcome::Nothing };
+        match status {
+            Status::Heartbeat {
+                consumer_sequence,
+                sequence,
+            } => {
+                if consumer_sequence >= live.next {
+                    return self.lost();
+                }
+                // Older than a message that has come since.
+                if consumer_sequence + 1 < live.next {
+                    return Outcome::Nothing;
+                }
+                let sequence = Sequence::new(sequence).max(self.course.position);
+                match self.course.purpose {
+                    Purpose::Follow if self.caught_up.is_none() => Outcome::Event(self.caught_up(sequence)),
+                    Purpose::Follow => Outcome::Nothing,
+                    // The server stops wherever a message of its list is gone, and waits.
+                    Purpose::List { .. } if live.open.skips && sequence < live.open.last => {
+                        Outcome::Replace(Cause::Overtaken)
+                    }
+                    Purpose::List { .. } => Outcome::End(sequence),
+                }
+            }
+            Status::Ended {
+                messages,
+                bytes,
+                too_large,
+            } => {
+                if let Some(id) = live.pull_of(&message.subject) {
+                    live.pulls.ended(id, messages, bytes, too_large);
+                }
+                Outcome::Nothing
+            }
+            Status::Gone => Outcome::Replace(Cause::Gone),
+            Status::Refused(why) => Outcome::Fail(self.api.refused("pulling", why)),
+        }
+    }
+
+    /// A message is missing: on the way, or with a connection.
+    fn lost(&self) -> Outcome {
+        match &self.state {
+            State::Live(live) if live.open.connects == self.api.connects() => Outcome::Replace(Cause::Gap),
+            _ => Outcome::Replace(Cause::Reconnected),
+        }
+    }
+
+    /// Nothing has arrived: is everything still as it was?
+    fn poll_look(&mut self, context: &mut Context<'_>) -> Poll<Cause> {
+        let State::Live(live) = &mut self.state else { return Poll::Pending };
+        if live.open.connects != self.api.connects() {
+            return Poll::Ready(Cause::Reconnected);
+        }
+        loop {
+            ready!(self.look.poll_tick(context));
+            live.silent += 1;
+            if !live.pulls.is_idle() && LOOK * live.silent > HEARTBEAT * SILENCE {
+                return Poll::Ready(Cause::Silence);
+            }
+        }
+    }
+}
+
+impl Stream for Reader {
+    type Item = Result<LogEvent, LogError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(event) = this.held.take() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            let message = match &mut this.state {
+                State::Ended => return Poll::Ready(None),
+                State::Opening(opening) => {
+                    match ready!(opening.as_mut().poll(context)) {
+                        Ok(open) => this.go_live(open),
+                        Err(error) => return this.fail(error),
+                    }
+                    continue;
+                }
+                State::Live(live) => {
+                    if live.poll_pulls(&mut this.client, this.course.purpose, context).is_err() {
+                        let error = this.api.closed();
+                        return this.fail(error);
+                    }
+                    live.open.subscriber.poll_next_unpin(context)
+                }
+            };
+            let outcome = match message {
+                Poll::Ready(Some(message)) => this.accept(message),
+                Poll::Ready(None) => Outcome::Fail(this.api.closed()),
+                Poll::Pending => Outcome::Replace(ready!(this.poll_look(context))),
+            };
+            match outcome {
+                Outcome::Event(event) => {
+                    this.pauses.reset();
+                    return Poll::Ready(Some(Ok(event)));
+                }
+                Outcome::Nothing => {}
+                Outcome::End(sequence) => {
+                    this.state = State::Ended;
+                    return Poll::Ready(Some(Ok(LogEvent::CaughtUp(sequence))));
+                }
+                Outcome::Replace(cause) => this.replace(cause),
+                Outcome::Fail(error) => return this.fail(error),
+            }
+        }
+    }
+}
