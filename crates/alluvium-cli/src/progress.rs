@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use alluvium::{Bounds, Cursor, Plan, PlanInput, ReconcileReason, Sequence, Status, Timestamp, plan};
+use alluvium::{Bounds, Cursor, Plan, PlanInput, ReconcileReason, Sequence, State, Status, Timestamp, plan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -161,6 +161,11 @@ impl Progress {
             bounds.last
         ));
         Ok(())
+    }
+
+    /// The state that need not be told when it is the first: how the replica begins has been said in words.
+    pub(crate) fn told(&self) -> Option<State> {
+        (!self.output.is_json()).then_some(State::Filling)
     }
 
     /// The state has changed.

@@ -196,7 +196,7 @@ impl Task<'_> {
         let mut status = replica.watch_status();
         let mut ticks = interval(progress.interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut state = None;
+        let mut state = progress.told();
         loop {
             let (entered, over) = {
                 let status = status.borrow_and_update();
