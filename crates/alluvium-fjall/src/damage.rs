@@ -36,8 +36,8 @@ pub(crate) enum DamageError {
     Missing,
     #[error("it does not hold what it should")]
     Content,
-    #[error("its checksum is wrong")]
-    Checksum,
+    #[error("its `current` and its manifest do not belong together, and which of them is damaged cannot be told")]
+    Manifest,
 }
 
 /// How far a database has come, as found on disk.
@@ -183,8 +183,10 @@ fn corrupt(path: PathBuf, source: DamageError) -> EngineError {
 /// Checks the manifest of a keyspace against its checksum, and that the tables it names exist. Gives the tables.
 fn check_manifest(keyspace: &Path) -> Result<Vec<(PathBuf, u128)>, EngineError> {
     let (manifest, expected) = current(keyspace)?;
-    if checksum(&manifest).map_err(missing_or_unreadable(&manifest))? != expected {
-        return Err(corrupt(manifest, DamageError::Checksum));
+    match checksum(&manifest) {
+        Ok(found) if found == expected => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("read", &manifest)(error)),
+        _ => return Err(corrupt(keyspace.into(), DamageError::Manifest)),
     }
     let tables = tables(&manifest).map_err(|source| EngineError::Corrupt {
         path: manifest,

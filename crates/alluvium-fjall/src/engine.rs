@@ -172,6 +172,12 @@ fn adopt_spaces(writer: &mut Writer) -> Result<(), EngineError> {
                 source: DamageError::Missing.into(),
             });
         };
+        if record.options != writer.options().space() {
+            tracing::warn!(
+                space = name.as_str(), in_force = ?record.options, configured = ?writer.options().space(),
+                "a space keeps the options it was made with: fill a new one to change them"
+            );
+        }
         writer.insert_space(name, keyspace)?;
     }
     let unknown = writer.db.list_keyspace_names();

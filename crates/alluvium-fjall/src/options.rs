@@ -51,7 +51,7 @@ impl Default for FjallOptions {
         Self {
             durability: Durability::Buffered,
             cache_bytes: 32 * MIB,
-            memtable_bytes: 16 * MIB,
+            memtable_bytes: 24 * MIB,
             journal_bytes: 128 * MIB,
             worker_threads: 1,
             compression: Compression::default(),
@@ -75,7 +75,7 @@ impl FjallOptions {
     }
 
     /// Bytes that a space takes in memory before they are written out as a table; over all spaces four times as much
-    /// is held at most. At least 1 MiB. Default: 16 MiB.
+    /// is held at most. At least 1 MiB. Default: 24 MiB.
     #[must_use]
     pub fn memtable_bytes(mut self, bytes: u64) -> Self {
         self.memtable_bytes = bytes.max(MIB);
@@ -91,7 +91,8 @@ impl FjallOptions {
         self
     }
 
-    /// Threads that write out and compact tables, at least 1. Default: 1.
+    /// Threads that write out and compact tables, at least 1. Default: 1. With more, fjall 3.1 keeps the first one
+    /// for writing out and has it turn in circles while the others compact, which takes a whole processor.
     #[must_use]
     pub fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = threads.max(1);

@@ -401,6 +401,10 @@ impl Writer {
         self.state_dir
     }
 
+    pub(crate) fn options(&self) -> &FjallOptions {
+        &self.options
+    }
+
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
