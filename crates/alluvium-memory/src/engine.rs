@@ -199,6 +199,12 @@ impl MemoryEngine {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_compacting(&self) -> bool {
+        let disk = self.shared.disk.as_ref();
+        disk.is_some_and(|disk| disk.progress.busy.load(Ordering::Acquire))
+    }
+
     /// Reads pairs into a space that nobody knows of yet, and into a file if there is one. Gives how many there were.
     fn fill(
         &self,
