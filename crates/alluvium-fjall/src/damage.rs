@@ -36,7 +36,9 @@ pub(crate) enum DamageError {
     Missing,
     #[error("it does not hold what it should")]
     Content,
-    #[error("its `current` and its manifest do not belong together, and which of them is damaged cannot be told")]
+    #[error(
+        "its `current` and its manifest do not belong together, and which of them is damaged cannot be told"
+    )]
     Manifest,
 }
 
@@ -185,7 +187,9 @@ fn check_manifest(keyspace: &Path) -> Result<Vec<(PathBuf, u128)>, EngineError> 
     let (manifest, expected) = current(keyspace)?;
     match checksum(&manifest) {
         Ok(found) if found == expected => {}
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("read", &manifest)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("read", &manifest)(error));
+        }
         _ => return Err(corrupt(keyspace.into(), DamageError::Manifest)),
     }
     let tables = tables(&manifest).map_err(|source| EngineError::Corrupt {
