@@ -1,0 +1,131 @@
+//! What the author of a backend writes: how to open it, and what it can do.
+//!
+//! From [`EngineHarness::open`] the kit builds the rest: closing and opening again, dropping without closing, opening
+//! in a process that gets killed, opening what was damaged.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use alluvium_core::{Table, TableError};
+use alluvium_engine::{Engine, EngineError, EngineTable};
+
+/// Opens an [`Engine`] for the [`engine`](crate::engine) suite, and for the [`table`](crate::table) suite over it.
+pub trait EngineHarness: Send + Sync + 'static {
+    /// Opens the engine that lives in `dir`, an existing directory. It is empty the first time; later it holds what
+    /// the engine left there when it was closed, dropped or killed.
+    ///
+    /// Small buffers make for a better test: what is written out only after 64 MiB is written out in no test.
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine, unchanged: they are part of what is tested.
+    fn open(&self, dir: &Path) -> Result<Arc<dyn Engine>, EngineError>;
+
+    /// What the engine can do. Tests that need more do not exist for it, see [`engine_suite!`](crate::engine_suite).
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// Whether `file`, a path within the directory of a closed engine, is the journal that was written to last. Of
+    /// such a file alone a missing tail cannot always be told from a write that a loss of power tore.
+    fn is_journal(&self, file: &Path) -> bool {
+        let _ = file;
+        false
+    }
+}
+
+/// What a backend can do, where backends may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// What it holds is there again when it is opened again.
+    pub persistent: bool,
+}
+
+impl Capabilities {
+    /// Those of a backend in memory: it begins empty whenever it is opened.
+    pub const fn volatile() -> Self {
+        Self { persistent: false }
+    }
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self { persistent: true }
+    }
+}
+
+/// Opens tables for the [`table`](crate::table) suite. Every [`EngineHarness`] is one, with
+/// [`EngineTable`]s; only another implementation of [`Table`] needs its own.
+pub trait TableHarness: Send + Sync + 'static {
+    /// Opens what holds the tables in `dir`, as [`EngineHarness::open`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the storage, unchanged.
+    fn open_tables(&self, dir: &Path) -> Result<Box<dyn Tables>, TableError>;
+
+    /// As [`EngineHarness::capabilities`].
+    fn table_capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// As [`EngineHarness::is_journal`].
+    fn is_table_journal(&self, file: &Path) -> bool {
+        let _ = file;
+        false
+    }
+}
+
+/// Open storage with tables in it. Dropping it and its tables without a close is a way to crash.
+pub trait Tables: Send + Sync {
+    /// Opens the table of this name, an empty one if there is none yet. The kit has at most one handle of a table.
+    ///
+    /// # Errors
+    ///
+    /// Those of the table, unchanged.
+    fn table(&self, name: &str) -> Result<Arc<dyn Table>, TableError>;
+
+    /// Closes the storage.
+    ///
+    /// # Errors
+    ///
+    /// Those of the storage, unchanged.
+    fn close(&self) -> Result<(), TableError>;
+}
+
+impl<H: EngineHarness> TableHarness for H {
+    fn open_tables(&self, dir: &Path) -> Result<Box<dyn Tables>, TableError> {
+        Ok(Box::new(EngineTables(self.open(dir).map_err(table_error)?)))
+    }
+
+    fn table_capabilities(&self) -> Capabilities {
+        self.capabilities()
+    }
+
+    fn is_table_journal(&self, file: &Path) -> bool {
+        self.is_journal(file)
+    }
+}
+
+struct EngineTables(Arc<dyn Engine>);
+
+impl Tables for EngineTables {
+    fn table(&self, name: &str) -> Result<Arc<dyn Table>, TableError> {
+        Ok(Arc::new(EngineTable::open(Arc::clone(&self.0), name)?))
+    }
+
+    fn close(&self) -> Result<(), TableError> {
+        self.0.close().map_err(table_error)
+    }
+}
+
+fn table_error(error: EngineError) -> TableError {
+    match error {
+        EngineError::Corrupt { path, source } => TableError::Corrupt { path, source },
+        other => TableError::Storage {
+            kind: other.kind(),
+            source: other.into(),
+        },
+    }
+}
