@@ -13,8 +13,9 @@
 //! journal of the same number. A compaction begins journal n+1, writes snapshot n+1, and only then deletes what is
 //! older. The state is the newest snapshot, plus the journals from its number on, in order.
 //!
-//! A journal and a snapshot get their names only when they are whole and synced, so a kill never leaves half of one
-//! behind. All that a kill can leave is a cut-off record at the end of the newest journal, files that nothing
+//! A journal that another one follows ends with a record that says so, and the next one knows its length: none of them
+//! can be cut short or go missing unnoticed. Journals and snapshots get their names only when they are whole and
+//! synced, so a kill never leaves half of one behind. All that a kill can leave is a cut-off record at the end of the newest journal, files that nothing
 //! names any more, and `.tmp` files. The next open removes them, once it has found the rest sound.
 //!
 //! All files have the form that [`format`] describes. The parts: [`files`] names, creates and lists them, [`reader`]

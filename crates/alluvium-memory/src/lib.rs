@@ -6,8 +6,8 @@
 //! are read at the next open, and compacted in the background. A kill at any instant takes nothing that a commit had
 //! returned for; what is damaged is named and left as it is.
 //!
-//! Choose it for state that fits in RAM twice (compaction itself needs no second copy, but rows replaced while
-//! somebody holds a snapshot are kept as long as that lives). For anything larger there are the engines on disk.
+//! Choose it for state that fits in RAM: about 150 bytes a row beside key and value. Compaction needs no second copy,
+//! but while a snapshot is held, rows replaced since are kept too. For anything larger there are the engines on disk.
 //!
 //! Map of the crate: `state` holds the map and `row` what is in it; `snapshot` reads it; `engine` orders the writers;
 //! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short.

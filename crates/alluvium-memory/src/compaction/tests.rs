@@ -155,11 +155,12 @@ fn a_compaction_that_fails_is_tried_again_and_harms_nobody() {
         let hook = {
             let (full, failures) = (Arc::clone(&full), Arc::clone(&failures));
             move |step: Step, path: &Path| {
-                // Of journals and snapshots alike.
-                if step == failing
+                // Of journals and snapshots alike, but for the one step after which a journal has ended for good.
+                let meant = step == failing
                     && !path.ends_with("00000000000000000001.snap")
-                    && full.load(Ordering::SeqCst)
-                {
+                    && !(step == Step::Named
+                        && path.extension().is_some_and(|extension| extension == "journal"));
+                if meant && full.load(Ordering::SeqCst) {
                     failures.fetch_add(1, Ordering::SeqCst);
                     return Err(io::Error::from(io::ErrorKind::StorageFull));
                 }
@@ -185,6 +186,38 @@ fn a_compaction_that_fails_is_tried_again_and_harms_nobody() {
         drop(engine);
         assert_eq!(content(&open(dir.path()).unwrap()), expected, "{failing:?}");
     }
+}
+
+#[test]
+fn a_change_of_journals_that_fails_at_its_last_step_is_completed_by_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let hook = |step: Step, path: &Path| match step {
+        Step::Named if path.extension().is_some_and(|extension| extension == "journal") => {
+            Err(io::Error::other("the disk is gone"))
+        }
+        _ => Ok(()),
+    };
+    let hooks = Hooks {
+        step: Some(Arc::new(hook)),
+        ..Hooks::default()
+    };
+    let engine = open_with(dir.path(), &small(), hooks).unwrap();
+    let space = engine.space("s").unwrap();
+    let mut expected = content(&engine);
+    let error = loop {
+        match put(&engine, space, "key", &[1; 700]) {
+            Ok(()) => expected = content(&engine),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, EngineError::Poisoned { .. }), "{error:?}");
+    assert_eq!(content(&engine), expected);
+    drop(engine);
+    let engine = open(dir.path()).unwrap();
+    assert_eq!(content(&engine), expected);
+    let space = engine.space("s").unwrap();
+    put(&engine, space, "key", b"v").unwrap();
 }
 
 #[test]

@@ -142,27 +142,39 @@ impl Files {
         Ok((all, journals))
     }
 
-    /// A new journal without records: whole, synced and in place when this returns, or not there at all.
-    pub(crate) fn create_journal(
+    /// A new journal without records, whole and synced but under its temporary name.
+    pub(crate) fn prepare_journal(
         &self,
         number: u64,
         previous: u64,
     ) -> Result<Arc<dyn AppendFile>, EngineError> {
-        let path = self.path(FileKind::Journal, number);
-        let mut file = self.begin(FileKind::Journal, number)?;
-        let header = FileHeader {
-            kind: FileKind::Journal,
-            number,
-            previous,
+        let path = temporary(&self.path(FileKind::Journal, number));
+        let prepare = || {
+            // One that an earlier attempt could not delete.
+            self.delete_path(&path)?;
+            let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+            self.step(Step::Begun, &path)?;
+            let header = FileHeader {
+                kind: FileKind::Journal,
+                number,
+                previous,
+            };
+            file.write_all(&header.encode())?;
+            file.sync_all()?;
+            self.sync_dir()?;
+            self.step(Step::Whole, &path)?;
+            Ok(file)
         };
-        let written = file
-            .write_all(&header.encode())
-            .map_err(io_error("write", &path))
-            .and_then(|()| self.put_in_place(&file, FileKind::Journal, number));
-        match written {
-            Ok(()) => self.open_journal(number),
-            Err(error) => Err(error),
-        }
+        let file = prepare().map_err(io_error("create", &path))?;
+        Ok(self.wrap(file))
+    }
+
+    /// Gives a prepared journal its name, durably.
+    pub(crate) fn put_journal_in_place(&self, number: u64) -> io::Result<()> {
+        let path = self.path(FileKind::Journal, number);
+        fs::rename(temporary(&path), &path)?;
+        self.step(Step::Named, &path)?;
+        self.sync_dir()
     }
 
     pub(crate) fn open_journal(&self, number: u64) -> Result<Arc<dyn AppendFile>, EngineError> {
@@ -172,10 +184,18 @@ impl Files {
             .append(true)
             .open(&path)
             .map_err(io_error("open", &path))?;
-        Ok(match &self.hooks.wrap {
+        Ok(self.wrap(file))
+    }
+
+    fn wrap(&self, file: File) -> Arc<dyn AppendFile> {
+        match &self.hooks.wrap {
             Some(wrap) => wrap(file),
             None => Arc::new(file),
-        })
+        }
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
     }
 
     /// Begins a file under its temporary name.
@@ -194,7 +214,7 @@ impl Files {
             self.step(Step::Whole, &path)?;
             fs::rename(temporary(&path), &path)?;
             self.step(Step::Named, &path)?;
-            File::open(&self.dir)?.sync_all()
+            self.sync_dir()
         };
         put().map_err(io_error("write", &path))
     }
@@ -227,7 +247,8 @@ fn extension(kind: FileKind) -> &'static str {
     }
 }
 
-fn temporary(path: &Path) -> PathBuf {
+/// The name of a file until it is whole.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     name.into()

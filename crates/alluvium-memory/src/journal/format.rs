@@ -18,6 +18,8 @@
 //!         | 4 space file pairs name           a space is made of the pairs of an ingested file
 //!         | 5 pair*                           more pairs, of the last space named (snapshot) or of the only one
 //!         | 6 pairs                           the end: how many pairs the file holds (snapshot, ingested file)
+//!         | 7                                     the end of a journal: the next one is begun
+//!         | 7                                 the end of a journal: the next one is begun
 //! write   = (2 * space + 1) key value | (2 * space) key
 //! pair    = key value
 //! key, value, name = length bytes[length]
@@ -107,6 +109,9 @@ impl FileHeader {
         })
     }
 }
+
+/// Bytes of the record that ends a journal.
+pub(crate) const ENDED: u64 = RECORD_HEADER as u64 + 1;
 
 /// What stands before a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +214,7 @@ pub(crate) enum RecordKind {
     Ingested = 4,
     Pairs = 5,
     End = 6,
+    Ended = 7,
 }
 
 /// What a payload says.
@@ -232,6 +238,7 @@ pub(crate) enum Record<'a> {
     End {
         pairs: u64,
     },
+    Ended,
 }
 
 impl<'a> Record<'a> {
@@ -257,6 +264,7 @@ impl<'a> Record<'a> {
             6 => Self::End {
                 pairs: fields.number()?,
             },
+            7 => Self::Ended,
             _ => return Err("a record is of no known kind"),
         };
         if fields.is_empty() {

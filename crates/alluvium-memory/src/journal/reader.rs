@@ -41,7 +41,11 @@ pub(crate) enum Next<'a> {
 
 impl FileReader {
     pub(crate) fn open(files: &Files, kind: FileKind, number: u64) -> Result<Self, EngineError> {
-        let path = files.path(kind, number);
+        Self::open_at(files.path(kind, number), kind, number)
+    }
+
+    /// The same for a file under another name.
+    pub(crate) fn open_at(path: PathBuf, kind: FileKind, number: u64) -> Result<Self, EngineError> {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

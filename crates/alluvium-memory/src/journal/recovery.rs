@@ -3,17 +3,20 @@
 //! First everything is read and checked; damage ends it with nothing changed. Only then is cleared away what a kill
 //! can have left: the cut-off end of the newest journal, files that nothing names any more, files that are not whole.
 
+use std::mem;
 use std::path::PathBuf;
 
 use alluvium_core::Durability;
 use alluvium_engine::EngineError;
 
-use super::files::{Files, Listing};
+use super::files::{Files, Listing, temporary};
 use super::format::{FILE_HEADER, FileKind, Malformed, Record, StoredWrite};
 use super::reader::{FileReader, Next};
 use super::writer::{FileWriter, Journal};
 use crate::error::{corrupt, io_error};
 use crate::state::{SpaceState, State};
+
+const FOLLOWS: Malformed = "a record follows the last one";
 
 /// The first journal and snapshot.
 const FIRST: u64 = 1;
@@ -38,13 +41,30 @@ pub(crate) fn recover(files: &Files, durability: Durability) -> Result<Recovered
     };
     let mut replay = Replay::new(files);
     let mut older_bytes = replay.snapshot(base)?;
-    let newest = newest_journal(files, &listing, base)?;
+    let mut newest = newest_journal(files, &listing, base)?;
     for number in base..newest {
         older_bytes += replay.ended_journal(number)?;
     }
-    let end = replay.newest_journal(newest)?;
+    let mut end = replay.newest_journal(newest)?;
+    if end.ended {
+        // It ended, and a kill came before the next one got its name.
+        prepared_journal(files, newest + 1, end.sound)?;
+    }
 
     // From here on everything is known to be sound.
+    if end.ended {
+        older_bytes += end.sound;
+        newest += 1;
+        let path = files.path(FileKind::Journal, newest);
+        files
+            .put_journal_in_place(newest)
+            .map_err(io_error("create", &path))?;
+        end = JournalEnd {
+            sound: FILE_HEADER as u64,
+            cut: false,
+            ended: false,
+        };
+    }
     clear_away(files, &listing, base, &replay.ingests)?;
     let file = files.open_journal(newest)?;
     if end.cut {
@@ -102,11 +122,33 @@ fn newest_journal(files: &Files, listing: &Listing, base: u64) -> Result<u64, En
     Ok(newest)
 }
 
+/// Checks the journal that was made ready to follow one of this length.
+fn prepared_journal(files: &Files, number: u64, previous: u64) -> Result<(), EngineError> {
+    let path = files.path(FileKind::Journal, number);
+    let ready = temporary(&path);
+    if !ready.exists() {
+        return Err(corrupt(&path, "it is missing"));
+    }
+    let reader = FileReader::open_at(ready, FileKind::Journal, number)?;
+    if reader.header().previous != previous || reader.length() != FILE_HEADER as u64 {
+        return Err(corrupt(
+            reader.path(),
+            "it does not begin where the journal before ends",
+        ));
+    }
+    Ok(())
+}
+
 fn create(files: &Files, listing: &Listing, durability: Durability) -> Result<Recovered, EngineError> {
     clear_away(files, listing, FIRST, &[])?;
     // The journal first: a snapshot without its journal would be damage.
     let file = if listing.journals.is_empty() {
-        files.create_journal(FIRST, 0)?
+        let file = files.prepare_journal(FIRST, 0)?;
+        let path = files.path(FileKind::Journal, FIRST);
+        files
+            .put_journal_in_place(FIRST)
+            .map_err(io_error("create", &path))?;
+        file
     } else {
         files.open_journal(FIRST)?
     };
@@ -143,6 +185,8 @@ struct Replay<'a> {
     state: State,
     ingests: Vec<u64>,
     ingest_bytes: u64,
+    /// Whether the last record said that its journal ends there.
+    ended: bool,
 }
 
 /// Where the newest journal ends.
@@ -151,6 +195,8 @@ struct JournalEnd {
     sound: u64,
     /// Whether something follows that is to be cut off.
     cut: bool,
+    /// Whether it says that another one follows.
+    ended: bool,
 }
 
 impl<'a> Replay<'a> {
@@ -160,6 +206,7 @@ impl<'a> Replay<'a> {
             state: State::default(),
             ingests: Vec::new(),
             ingest_bytes: 0,
+            ended: false,
         }
     }
 
@@ -201,7 +248,7 @@ impl<'a> Replay<'a> {
         }
         // Cut off between two records, it would look sound.
         let next = FileReader::open(self.files, FileKind::Journal, number + 1)?;
-        if next.header().previous != reader.length() {
+        if !mem::take(&mut self.ended) || next.header().previous != reader.length() {
             return Err(corrupt(
                 reader.path(),
                 "it does not end where the next journal begins",
@@ -220,6 +267,7 @@ impl<'a> Replay<'a> {
         Ok(JournalEnd {
             sound: reader.offset(),
             cut: !whole,
+            ended: self.ended,
         })
     }
 
@@ -246,6 +294,9 @@ impl<'a> Replay<'a> {
 
     fn apply(&mut self, record: Record<'_>) -> Result<(), Damage> {
         const UNKNOWN: Malformed = "a record names a space that is not there";
+        if self.ended {
+            return Err(Damage::Here(FOLLOWS));
+        }
         match record {
             Record::Commit(mut fields) => {
                 while !fields.is_empty() {
@@ -270,6 +321,7 @@ impl<'a> Replay<'a> {
                 let rows = self.ingest(file, pairs, name).map_err(Damage::Elsewhere)?;
                 self.make(space, rows)?;
             }
+            Record::Ended => self.ended = true,
             Record::Pairs(_) | Record::End { .. } => {
                 return Err(Damage::Here("a record of this kind has no place here"));
             }
@@ -343,7 +395,7 @@ fn read_whole(
             Next::Bad => return Err(corrupt(&path, damage_at(offset))),
         };
         let taken = match Record::decode(payload) {
-            Ok(_) if end.is_some() => Err("a record follows the last one"),
+            Ok(_) if end.is_some() => Err(FOLLOWS),
             Ok(Record::End { pairs }) => {
                 end = Some(pairs);
                 Ok(0)

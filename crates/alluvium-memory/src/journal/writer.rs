@@ -9,7 +9,7 @@ use alluvium_core::Durability;
 use alluvium_engine::{EngineError, WriteBatch};
 
 use super::files::{AppendFile, Files, Step};
-use super::format::{FILE_HEADER, FileHeader, FileKind, RecordBuffer, RecordKind, TooLong};
+use super::format::{ENDED, FILE_HEADER, FileHeader, FileKind, RecordBuffer, RecordKind, TooLong};
 use crate::error::io_error;
 use crate::row::{Key, Value};
 
@@ -134,24 +134,38 @@ impl Journal {
     }
 
     /// Goes on in the next journal. On an error nothing has changed, or it is not known what has.
+    ///
+    /// The next journal is made ready, then this one says that it has ended, then the next one gets its name. So the
+    /// next one is never there before this one is whole on disk, and never missed once this one has ended.
     pub(crate) fn rotate(&mut self) -> Result<(), AppendError> {
-        // The next journal must never outlive the end of this one.
         self.file.sync().map_err(AppendError::Unknown)?;
         let next = self.number + 1;
-        match self.files.create_journal(next, self.length) {
-            Ok(file) => {
-                self.number = next;
-                self.path = self.files.path(FileKind::Journal, next);
-                self.file = file;
-                self.length = FILE_HEADER as u64;
-                Ok(())
-            }
-            // A next journal that stayed would say that this one ends here.
-            Err(error) => Err(match self.files.delete(FileKind::Journal, next) {
-                Ok(()) => AppendError::Undone(error),
-                Err(error) => AppendError::Unknown(error),
-            }),
+        let outcome = self.end(next);
+        if let Err(AppendError::Undone(_)) = outcome {
+            // One that stays is deleted by the next attempt, or the next open.
+            let _ = self.files.delete(FileKind::Journal, next);
         }
+        let file = outcome?;
+        self.number = next;
+        self.path = self.files.path(FileKind::Journal, next);
+        self.file = file;
+        self.length = FILE_HEADER as u64;
+        Ok(())
+    }
+
+    fn end(&mut self, next: u64) -> Result<Arc<dyn AppendFile>, AppendError> {
+        let file = self
+            .files
+            .prepare_journal(next, self.length + ENDED)
+            .map_err(AppendError::Undone)?;
+        self.record.begin(RecordKind::Ended);
+        self.append()?;
+        // From here on nothing may follow in this journal.
+        self.file
+            .sync()
+            .and_then(|()| self.files.put_journal_in_place(next))
+            .map_err(AppendError::Unknown)?;
+        Ok(file)
     }
 }
 

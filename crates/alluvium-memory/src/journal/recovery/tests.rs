@@ -208,11 +208,10 @@ fn a_missing_file_is_named() {
     let (found, _) = rich();
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("state");
-    let names: Vec<_> = found.keys().filter(|name| name.starts_with("data/")).collect();
-    let newest = names.iter().rfind(|name| name.contains(".journal")).unwrap();
-    for name in names.iter().filter(|name| *name != newest) {
+    // The newest journal too: the one before says that it is there.
+    for name in found.keys().filter(|name| name.starts_with("data/")) {
         let mut missing = found.clone();
-        missing.remove(*name);
+        missing.remove(name);
         restore(&dir, &missing);
         assert_corrupt(&dir, name, &format!("{name} is missing"));
     }
