@@ -7,10 +7,12 @@ pub mod bucket;
 pub mod command;
 pub mod feed;
 pub mod nats_server;
+pub mod proxy;
 pub mod state;
 pub mod wait;
 
 pub use nats_server::NatsServer;
+pub use proxy::Proxy;
 
 use anyhow::Context as _;
 

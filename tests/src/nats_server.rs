@@ -35,13 +35,26 @@ impl NatsServer {
     ///
     /// If there is no nats-server, or it does not answer.
     pub async fn start_with(configuration: &str) -> Self {
+        Self::start_as("", configuration).await
+    }
+
+    /// A server whose JetStream is a domain of its own, with these lines added to its configuration.
+    ///
+    /// # Panics
+    ///
+    /// If there is no nats-server, or it does not answer.
+    pub async fn start_in_domain(domain: &str, configuration: &str) -> Self {
+        Self::start_as(&format!("domain: {domain:?}"), configuration).await
+    }
+
+    async fn start_as(jetstream: &str, configuration: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("alluvium-nats-")
             .tempdir()
             .expect("a temporary directory");
         let port = free_port();
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nlog_file: {log:?}\njetstream {{ store_dir: {store:?} }}\n{configuration}\n",
+            "listen: \"127.0.0.1:{port}\"\nlog_file: {log:?}\njetstream {{ store_dir: {store:?}, {jetstream} }}\n{configuration}\n",
             log = directory.path().join("log"),
             store = directory.path().join("store"),
         );
@@ -186,7 +199,12 @@ async fn tcp_answers(url: &str) -> bool {
     error.is_some_and(|error| error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation)
 }
 
-fn free_port() -> u16 {
+/// A loopback port that nobody listens on.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -219,10 +219,13 @@ impl Api {
             () = self.reconnected(connects) => return Err(self.unavailable(doing, ConnectionLost)),
         };
         let answer = answer.map_err(|error| match error.kind() {
-            RequestErrorKind::TimedOut | RequestErrorKind::NoResponders => self.unavailable(doing, error),
             RequestErrorKind::Other if self.is_closed() => self.closed(),
-            RequestErrorKind::Other => self.unavailable(doing, error),
-            _ => self.refused(doing, error),
+            RequestErrorKind::TimedOut | RequestErrorKind::NoResponders | RequestErrorKind::Other => {
+                self.unavailable(doing, error)
+            }
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                self.refused(doing, error)
+            }
         })?;
         match serde_json::from_slice(&answer.payload) {
             Ok(Response::Ok(answer)) => Ok(Ok(answer)),

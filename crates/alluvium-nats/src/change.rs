@@ -74,9 +74,15 @@ mod tests {
         assert_eq!(deleted("KV-Operation", "DEL"), Some(DeleteReason::Deleted));
         assert_eq!(deleted("KV-Operation", "PURGE"), Some(DeleteReason::Purged));
         assert_eq!(deleted("KV-Operation", "PUT"), None);
-        assert_eq!(deleted("Nats-Marker-Reason", "MaxAge"), Some(DeleteReason::Expired));
+        assert_eq!(
+            deleted("Nats-Marker-Reason", "MaxAge"),
+            Some(DeleteReason::Expired)
+        );
         assert_eq!(deleted("Nats-Marker-Reason", "Purge"), Some(DeleteReason::Purged));
-        assert_eq!(deleted("Nats-Marker-Reason", "Remove"), Some(DeleteReason::Deleted));
+        assert_eq!(
+            deleted("Nats-Marker-Reason", "Remove"),
+            Some(DeleteReason::Deleted)
+        );
         assert_eq!(deleted("Nats-Rollup", "sub"), None);
     }
 }

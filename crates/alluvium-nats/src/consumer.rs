@@ -20,6 +20,9 @@ use crate::subject;
 /// After so long without a pull the server deletes a consumer by itself.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
 
+/// Between two attempts to delete a consumer.
+const DELETE_PAUSE: Duration = Duration::from_millis(250);
+
 /// What a reader wants of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -88,24 +91,28 @@ impl Drop for Guard {
             return;
         }
         // Without a runtime nothing can be sent, and the server does it.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let (api, name) = (Arc::clone(&self.api), std::mem::take(&mut self.name));
         runtime.spawn(async move {
-            let delete = async {
-                loop {
-                    api.connected().await?;
-                    match api.delete_consumer(&name).await {
-                        Err(LogError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(250)).await,
-                        done => return done,
-                    }
-                }
-            };
-            match tokio::time::timeout(INACTIVE_THRESHOLD, delete).await {
+            match tokio::time::timeout(INACTIVE_THRESHOLD, delete(&api, &name)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => debug!(%error, name, "the server has to delete a consumer by itself"),
                 Err(_) => debug!(name, "the server has deleted a consumer by itself"),
             }
         });
+    }
+}
+
+/// Deletes a consumer as soon as somebody answers.
+async fn delete(api: &Api, name: &str) -> Result<(), LogError> {
+    loop {
+        api.connected().await?;
+        match api.delete_consumer(name).await {
+            Err(LogError::Unavailable { .. }) => tokio::time::sleep(DELETE_PAUSE).await,
+            done => return done,
+        }
     }
 }
 
@@ -117,14 +124,14 @@ pub(crate) async fn verify(api: &Api, course: &Course) -> Result<stream::Info, L
             log: api.stream.clone(),
         });
     }
-    let lost = |expected: Sequence, last: Sequence| LogError::TailLost {
+    let tail_lost = |expected: Sequence, last: Sequence| LogError::TailLost {
         log: api.stream.clone(),
         expected,
         last,
     };
     let last = Sequence::new(info.state.last_sequence);
     if last < course.position {
-        return Err(lost(course.position, last));
+        return Err(tail_lost(course.position, last));
     }
     // A log that lost its tail and grew again ends late enough. Its message at the same place is another one.
     if let Some((sequence, timestamp)) = course.seen
@@ -132,7 +139,7 @@ pub(crate) async fn verify(api: &Api, course: &Course) -> Result<stream::Info, L
         && let Some(change) = api.change_at(sequence).await?
         && change.timestamp != timestamp
     {
-        return Err(lost(sequence, sequence.previous()));
+        return Err(tail_lost(sequence, sequence.previous()));
     }
     Ok(info)
 }
@@ -143,22 +150,22 @@ pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -
     let inbox = api.client.new_inbox();
     // The part of the inbox after the user's prefix is unique.
     let unique = inbox.rsplit('.').next().unwrap_or(&inbox);
-    let mut consumer = Guard {
+    let mut guard = Guard {
         api: Arc::clone(api),
         name: format!("alluvium-{unique}"),
         exists: false,
     };
-    let config = config(course, info, &consumer.name);
+    let config = config(course, info, &guard.name);
     let subscriber = api
         .client
         .subscribe(format!("{inbox}.*"))
         .await
         .map_err(|_| api.closed())?;
     // From here on it may exist, answer or no answer.
-    consumer.exists = true;
-    let created = api.create_consumer(&consumer.name, &config).await;
+    guard.exists = true;
+    let created = api.create_consumer(&guard.name, &config).await;
     if matches!(created, Err(LogError::Refused { .. } | LogError::NotFound { .. })) {
-        consumer.exists = false;
+        guard.exists = false;
     }
     let created = created?;
     let positive = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -174,12 +181,12 @@ pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -
             bytes: positive(created.config.max_bytes),
             expires: created.config.max_expires,
         },
-        consumer,
+        consumer: guard,
     })
 }
 
 fn config(course: &Course, info: &stream::Info, name: &str) -> consumer::Config {
-    let filters = subject::filters(
+    let mut filters = subject::filters(
         &course.scope,
         &course.scope.disjoint_cover(),
         &course.bucket,
@@ -196,6 +203,10 @@ fn config(course: &Course, info: &stream::Info, name: &str) -> consumer::Config 
         }
         Purpose::List { headers_only, .. } => (DeliverPolicy::LastPerSubject, headers_only),
     };
+    // The server insists on one here.
+    if deliver_policy == DeliverPolicy::LastPerSubject && filters.is_empty() {
+        filters.push(">".to_owned());
+    }
     let most = info
         .config
         .consumer_limits

@@ -139,7 +139,13 @@ impl KvLog {
         &self.bucket
     }
 
-    async fn start(&self, info: &stream::Info, purpose: Purpose, from: Sequence, scope: &Scope) -> Result<Reader, LogError> {
+    async fn start(
+        &self,
+        info: &stream::Info,
+        purpose: Purpose,
+        from: Sequence,
+        scope: &Scope,
+    ) -> Result<Reader, LogError> {
         let course = Course {
             purpose,
             bucket: Arc::clone(&self.bucket),

@@ -140,7 +140,13 @@ impl Reader {
 
     /// Takes up a consumer that was just made.
     fn go_live(&mut self, open: Open) {
-        let least = |limit: u64, ours: u64| if limit == 0 { ours } else { ours.min(limit.saturating_mul(2)) };
+        let least = |limit: u64, ours: u64| {
+            if limit == 0 {
+                ours
+            } else {
+                ours.min(limit.saturating_mul(2))
+            }
+        };
         let pulls = Pulls::new(
             least(open.limits.messages, self.budget.messages),
             least(open.limits.bytes, self.budget.bytes),
@@ -170,8 +176,15 @@ impl Reader {
     fn replace(&mut self, cause: Cause) {
         debug!(log = self.api.stream, position = %self.course.position, ?cause, "another consumer is needed");
         match cause {
-            // The connection was there all the time: the client's own channel was full. Fewer fit into it.
-            Cause::Gap => self.budget.messages = (self.budget.messages / 2).max(1),
+            // The connection was there all the time: the client's own channel was full. It takes fewer than were in
+            // flight, and if it was filled at one go, no more than came out of it.
+            Cause::Gap => {
+                let came = match &self.state {
+                    State::Live(live) => live.next - 1,
+                    _ => 0,
+                };
+                self.budget.messages = (self.budget.messages / 2).min(came).max(1);
+            }
             Cause::Overtaken => {
                 if let Purpose::List { every, .. } = &mut self.course.purpose {
                     *every = true;
@@ -228,7 +241,12 @@ async fn reopen(api: Arc<Api>, course: Course, pause: Duration) -> Result<Open, 
 
 impl Live {
     /// Sends the pulls that are wanted, as far as the client takes them.
-    fn poll_pulls(&mut self, client: &mut Client, purpose: Purpose, context: &mut Context<'_>) -> Result<(), ()> {
+    fn poll_pulls(
+        &mut self,
+        client: &mut Client,
+        purpose: Purpose,
+        context: &mut Context<'_>,
+    ) -> Result<(), ()> {
         while let Some((id, grant, heartbeat)) = self.wanted(purpose) {
             match Sink::<OutboundMessage>::poll_ready(Pin::new(client), context) {
                 Poll::Ready(Ok(())) => {}
@@ -263,10 +281,16 @@ impl Live {
 
     fn request(&self, grant: Grant, heartbeat: Duration) -> String {
         let longest = self.open.limits.expires;
-        let expires = if longest.is_zero() { EXPIRES } else { EXPIRES.min(longest) };
+        let expires = if longest.is_zero() {
+            EXPIRES
+        } else {
+            EXPIRES.min(longest)
+        };
         // The server takes no heartbeat longer than half of what the pull lives.
         let heartbeat = heartbeat.min(expires / 2);
-        let max_bytes = grant.bytes.map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
+        let max_bytes = grant
+            .bytes
+            .map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
         format!(
             r#"{{"batch":{},"expires":{},"idle_heartbeat":{}{max_bytes}}}"#,
             grant.messages,
@@ -277,14 +301,20 @@ impl Live {
 
     /// The number of the pull that a status is about.
     fn pull_of(&self, subject: &str) -> Option<u64> {
-        subject.strip_prefix(&self.open.inbox)?.strip_prefix('.')?.parse().ok()
+        subject
+            .strip_prefix(&self.open.inbox)?
+            .strip_prefix('.')?
+            .parse()
+            .ok()
     }
 }
 
 impl Reader {
     /// What a message from the server comes to.
     fn accept(&mut self, message: Message) -> Outcome {
-        let State::Live(live) = &mut self.state else { return Outcome::Nothing };
+        let State::Live(live) = &mut self.state else {
+            return Outcome::Nothing;
+        };
         live.silent = 0;
         if let Some(code) = message.status {
             return self.accept_status(&message, Status::of(code, &message));
@@ -346,7 +376,9 @@ impl Reader {
     }
 
     fn accept_status(&mut self, message: &Message, status: Status) -> Outcome {
-        let State::Live(live) = &mut self.state else { return Outcome::Nothing };
+        let State::Live(live) = &mut self.state else {
+            return Outcome::Nothing;
+        };
         match status {
             Status::Heartbeat {
                 consumer_sequence,
@@ -395,7 +427,9 @@ impl Reader {
 
     /// Nothing has arrived: is everything still as it was?
     fn poll_look(&mut self, context: &mut Context<'_>) -> Poll<Cause> {
-        let State::Live(live) = &mut self.state else { return Poll::Pending };
+        let State::Live(live) = &mut self.state else {
+            return Poll::Pending;
+        };
         if live.open.connects != self.api.connects() {
             return Poll::Ready(Cause::Reconnected);
         }
@@ -428,7 +462,10 @@ impl Stream for Reader {
                     continue;
                 }
                 State::Live(live) => {
-                    if live.poll_pulls(&mut this.client, this.course.purpose, context).is_err() {
+                    if live
+                        .poll_pulls(&mut this.client, this.course.purpose, context)
+                        .is_err()
+                    {
                         let error = this.api.closed();
                         return this.fail(error);
                     }

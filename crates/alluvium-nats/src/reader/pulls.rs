@@ -54,12 +54,19 @@ impl Pulls {
     /// The next pull to send, and its number. `None` while there are enough.
     pub(crate) fn wanted(&self) -> Option<(u64, Grant)> {
         // Where a single message is all that may be in flight, so is a single pull.
-        let enough = if self.alone || self.whole.messages == 1 { 1 } else { 2 };
+        let enough = if self.alone || self.whole.messages == 1 {
+            1
+        } else {
+            2
+        };
         if self.live.len() >= enough {
             return None;
         }
         let grant = if self.alone {
-            Grant { messages: 1, bytes: None }
+            Grant {
+                messages: 1,
+                bytes: None,
+            }
         } else if self.live.is_empty() {
             Grant {
                 messages: self.whole.messages.div_ceil(2),
@@ -73,7 +80,13 @@ impl Pulls {
 
     /// A pull besides the others, and its number: for its heartbeat rather than for messages.
     pub(crate) fn probe(&self) -> (u64, Grant) {
-        (self.next, Grant { messages: 1, bytes: self.whole.bytes })
+        (
+            self.next,
+            Grant {
+                messages: 1,
+                bytes: self.whole.bytes,
+            },
+        )
     }
 
     /// The wanted pull was sent.
@@ -104,12 +117,18 @@ impl Pulls {
         let Some(index) = self.live.iter().position(|pull| pull.id == id) else {
             return;
         };
-        let Grant { messages: granted_messages, bytes: granted_bytes } = self.live.swap_remove(index).grant;
+        let Grant {
+            messages: granted_messages,
+            bytes: granted_bytes,
+        } = self.live.swap_remove(index).grant;
         let granted_bytes = granted_bytes.unwrap_or(bytes);
         if too_large && bytes >= granted_bytes {
             self.alone = true;
         }
-        self.taken.0 = self.taken.0.saturating_sub(granted_messages.saturating_sub(messages));
+        self.taken.0 = self
+            .taken
+            .0
+            .saturating_sub(granted_messages.saturating_sub(messages));
         self.taken.1 = self.taken.1.saturating_sub(granted_bytes.saturating_sub(bytes));
         if self.live.is_empty() {
             self.taken = (0, 0);
