@@ -166,8 +166,10 @@ impl Study {
             Err(EngineError::Corrupt { path, .. }) => {
                 assert!(path.starts_with(&copied), "{what}: {}", path.display());
                 self.refused += 1;
-                self.named += u32::from(path == target);
-                if path != target {
+                // `current` and the manifest it names: which of the two is damaged cannot be told.
+                let named = target.starts_with(&path) && path != copied.join("data");
+                self.named += u32::from(named);
+                if !named {
                     println!("{what} is blamed on {}", path.strip_prefix(&copied)?.display());
                 }
             }
@@ -247,7 +249,7 @@ fn journals(dir: &Path) -> Result<Vec<u32>> {
 impl Drop for Study {
     fn drop(&mut self) {
         println!(
-            "refused {} (naming the very file {}), tails cut {}, harmless {}",
+            "refused {} (naming the file or its keyspace {}), tails cut {}, harmless {}",
             self.refused, self.named, self.cut, self.harmless
         );
     }
@@ -268,7 +270,7 @@ fn no_damage_to_a_small_database_loses_commits_silently_8() -> Result {
         Ok(440)
     })?;
     study.try_all(24, |_| true)?;
-    assert!(study.refused > 100 && study.named > study.refused / 2);
+    assert!(study.refused > 100 && study.named > study.refused / 10 * 9);
     Ok(())
 }
 
@@ -297,7 +299,7 @@ fn no_damage_to_sealed_journals_loses_commits_silently_8() -> Result {
     study.try_all(4, |path| {
         path.extension().is_some_and(|extension| extension == "jnl")
     })?;
-    assert!(study.refused > 10 && study.named > study.refused / 2);
+    assert!(study.refused > 10 && study.named > study.refused / 10 * 9);
     Ok(())
 }
 
