@@ -6,13 +6,15 @@
 mod login;
 mod servers;
 
+use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alluvium::{Bounds, KvLog, Log, LogError};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
 
 use self::login::Login;
 use self::servers::DEFAULT_URL;
@@ -88,6 +90,8 @@ pub(crate) async fn connect(args: &ConnectionArgs, purpose: &str) -> Result<Conn
                     servers,
                     timeout: plan.timeout,
                 },
+                ConnectErrorKind::Tls => Failure::Tls { servers, source },
+                _ if is_tls(&source) => Failure::Tls { servers, source },
                 _ => Failure::Connect { servers, source },
             });
         }
@@ -229,6 +233,22 @@ impl Plan {
         }
         Ok(options)
     }
+}
+
+/// Whether an error of the transport is one of TLS: the client reports handshakes that fail as I/O.
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    let mut next = error.source();
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if inner
+            .and_then(<dyn Error + Send + Sync>::downcast_ref::<rustls::Error>)
+            .is_some()
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The first of these that is not empty: an empty variable or field counts as not given.

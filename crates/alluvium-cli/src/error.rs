@@ -38,6 +38,11 @@ pub(crate) enum Failure {
         timeout.as_secs_f32()
     )]
     NoAnswer { servers: String, timeout: Duration },
+    #[error("no TLS with {servers}: check --tlsca, --tlscert and --tlskey, or the context they come from")]
+    Tls {
+        servers: String,
+        source: async_nats::ConnectError,
+    },
     #[error(
         "{servers} refused the login: check --user and --password, --token, --creds or --nkey, or the context they come from"
     )]
@@ -118,6 +123,11 @@ impl Failure {
         if let Self::Log { said: Some(said), .. } = self {
             line = format!("{line}: the server said: {}", one_line(said));
         }
+        if matches!(self, Self::Log { .. }) && line.ends_with("no responders") {
+            line.push_str(
+                ": nobody serves JetStream there, turn it on or mend --js-domain or --js-api-prefix",
+            );
+        }
         if is_full_disk(self) {
             line.push_str(": free disk space and run it again, what was applied is kept");
         }
@@ -129,9 +139,11 @@ impl Failure {
         let kind = match self {
             Self::Usage(_) => return "usage",
             Self::Differs { .. } => return "differs",
-            Self::Context(_) | Self::NotA { .. } | Self::OtherTable { .. } | Self::ManyTables { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Context(_)
+            | Self::Tls { .. }
+            | Self::NotA { .. }
+            | Self::OtherTable { .. }
+            | Self::ManyTables { .. } => ErrorKind::Invalid,
             Self::Login { .. } => return "login",
             Self::NoBucket { .. } | Self::NoTable { .. } | Self::NoKey { .. } => ErrorKind::NotFound,
             Self::File { .. }
@@ -170,7 +182,9 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         }
         source = error.source();
     }
-    line
+    let mut parts: Vec<&str> = line.split(": ").collect();
+    parts.dedup();
+    parts.join(": ")
 }
 
 fn one_line(text: &str) -> String {
@@ -216,7 +230,7 @@ mod tests {
             source: None,
         };
         let middle = Layer {
-            text: "middle: no way",
+            text: "middle: middle: no way",
             source: Some(Box::new(bottom)),
         };
         let top = Layer {

@@ -303,7 +303,7 @@ fn a_creds_file_that_is_none_is_named_and_not_quoted() {
             1,
         );
         assert!(
-            error.contains("credentials file") && !error.contains("hunter2"),
+            error.contains("user.creds is not a credentials file") && !error.contains("hunter2"),
             "{error}"
         );
     }

@@ -32,10 +32,9 @@ impl Login {
             Self::Nothing => options,
             Self::User { user, password } => options.user_and_password(owned(user), owned(password)),
             Self::Token(token) => options.token(owned(token)),
-            // The client's own error may quote what it read.
             Self::Creds(creds) => options.credentials(creds.expose()).map_err(|_| Failure::NotA {
-                what: "a credentials file with a user's JWT and seed",
-                path: "what --creds, NATS_CREDS or the context names".to_owned(),
+                what: "credentials",
+                path: "--creds".to_owned(),
             })?,
             Self::Nkey(seed) => options.nkey(owned(seed)),
             Self::Jwt {
@@ -85,7 +84,7 @@ pub(super) fn choose(
         return Ok((Login::Token(token.clone()), None));
     }
     if let Some(creds) = flag(&args.creds) {
-        return Ok((Login::Creds(file_of("creds", creds)?), None));
+        return Ok((Login::Creds(credentials_of(creds)?), None));
     }
     if let Some(nkey) = flag(&args.nkey) {
         return Ok((Login::Nkey(seed_of(nkey)?), None));
@@ -103,7 +102,7 @@ pub(super) fn choose(
             password,
         }
     } else if let Some(creds) = field(&context.creds) {
-        Login::Creds(file_of("creds", creds)?)
+        Login::Creds(credentials_of(creds)?)
     } else if let Some(nkey) = field(&context.nkey) {
         Login::Nkey(seed_of(nkey)?)
     } else if let Some(jwt) = field(&context.user_jwt) {
@@ -134,23 +133,23 @@ fn text_of(field: &'static str, secret: &Secret) -> Result<Secret, Failure> {
     }
 }
 
-/// The content of a file that a secret names, unless it is another reference.
-fn file_of(field: &'static str, secret: &Secret) -> Result<Secret, Failure> {
-    match resolve(field, secret)? {
-        Resolved::Text(secret) => Ok(secret),
-        Resolved::File(path) => read_secret(field, &path),
+/// Credentials: the content of the file that a secret names, unless it is another reference.
+fn credentials_of(secret: &Secret) -> Result<Secret, Failure> {
+    let (content, path) = match resolve("creds", secret)? {
+        Resolved::Text(content) => (content, "--creds".to_owned()),
+        Resolved::File(path) => (read_secret("creds", &path)?, path.display().to_string()),
         Resolved::Bare(path) => {
             let path = expand_path(path.expose());
-            let content = read_secret(field, &path)?;
-            if content.expose().contains("-----BEGIN") {
-                Ok(content)
-            } else {
-                Err(Failure::NotA {
-                    what: "a credentials file",
-                    path: path.display().to_string(),
-                })
-            }
+            (read_secret("creds", &path)?, path.display().to_string())
         }
+    };
+    // Tried here, where it is known what they are called. The client's own error may quote what it read.
+    match ConnectOptions::new().credentials(content.expose()) {
+        Ok(_) => Ok(content),
+        Err(_) => Err(Failure::NotA {
+            what: "a credentials file with a user's JWT and seed",
+            path,
+        }),
     }
 }
 
