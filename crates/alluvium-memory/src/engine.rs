@@ -26,7 +26,7 @@ use crate::journal::recovery::{Recovered, recover};
 use crate::journal::writer::{AppendError, FileWriter, Journal};
 use crate::row::{Key, Value};
 use crate::snapshot::MemorySnapshot;
-use crate::state::{SpaceState, State};
+use crate::state::{Prepared, SpaceState, State};
 
 /// The name under which state directories record this engine.
 const NAME: &str = "memory";
@@ -83,8 +83,17 @@ pub(crate) struct Writer {
     /// The number of the next space: no number is given twice, so a handle never comes to mean another space.
     next_space: u32,
     open: Option<OpenJournal>,
+    /// The state to change next.
+    spare: Option<Spare>,
     /// Why no write is taken any more.
     failed: Option<Arc<io::Error>>,
+}
+
+/// The state that was published before the current one.
+struct Spare {
+    state: Arc<State>,
+    /// The writes that the current one has and this has not.
+    lacks: Vec<Prepared>,
 }
 
 struct OpenJournal {
@@ -115,6 +124,7 @@ impl MemoryEngine {
                 writer: Mutex::new(Writer {
                     next_space: 0,
                     open: None,
+                    spare: None,
                     failed: None,
                 }),
                 closed: AtomicBool::new(false),
@@ -168,6 +178,7 @@ impl MemoryEngine {
                     ingests,
                     ingest_bytes: 0,
                 }),
+                spare: None,
                 failed: None,
             }),
             state: ArcSwap::from_pointee(state),
@@ -328,10 +339,10 @@ impl Engine for MemoryEngine {
         if batch.is_empty() {
             return Ok(());
         }
-        let next = self.shared.state.load().after(batch.writes())?;
+        let prepared = self.shared.state.load().prepare(batch.writes())?;
         self.shared
             .record(&mut writer, |journal| journal.commit(&batch))?;
-        self.shared.publish(writer, next);
+        self.shared.commit(writer, prepared);
         Ok(())
     }
 
@@ -512,13 +523,33 @@ impl Shared {
         })
     }
 
+    /// Makes writes visible to every reader, all at once, and lets the next writer in.
+    fn commit(&self, mut writer: MutexGuard<'_, Writer>, prepared: Vec<Prepared>) {
+        let spare = writer.spare.take().and_then(|spare| {
+            // Nobody can come to hold it any more: it is not published.
+            let mut state = Arc::try_unwrap(spare.state).ok()?;
+            state.apply(&spare.lacks);
+            Some(state)
+        });
+        let mut next = spare.unwrap_or_else(|| State::clone(&self.state.load()));
+        next.apply(&prepared);
+        let before = self.state.swap(Arc::new(next));
+        writer.spare = Some(Spare {
+            state: before,
+            lacks: prepared,
+        });
+        self.after_write(&mut writer);
+    }
+
     /// Makes a state visible to every reader and lets the next writer in.
     fn publish(&self, mut writer: MutexGuard<'_, Writer>, next: State) {
         let before = self.state.swap(Arc::new(next));
+        // The spare state lacks more than writes now.
+        let spare = writer.spare.take();
         self.after_write(&mut writer);
         drop(writer);
-        // What only the state before held is freed now, perhaps a whole space: nobody has to wait for that.
-        drop(before);
+        // What only the states before held is freed now, perhaps a whole space: nobody has to wait for that.
+        drop((before, spare));
     }
 
     fn after_write(&self, writer: &mut Writer) {

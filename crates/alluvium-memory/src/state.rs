@@ -1,7 +1,9 @@
 //! All that an engine holds at one instant, as a persistent map: a clone costs nothing and never changes.
 //!
-//! A writer clones the current state, changes the clone and publishes it whole. The maps share every node that the
-//! change did not touch; a node is copied once per commit however many rows of the commit lie in it.
+//! A writer changes a state that nobody reads and publishes it whole: the one published before the last, brought up to
+//! date first. So there are two states that take turns, and once they share no nodes any more a commit copies none. Only
+//! when a reader or a snapshot still holds the spare state is the current one cloned; a node that two states share is
+//! copied when one of them changes it, once however many rows of the commit lie in it.
 
 use std::sync::Arc;
 
@@ -78,26 +80,48 @@ impl State {
         self.spaces.get_mut(&space)
     }
 
-    /// The state after these writes.
-    pub(crate) fn after(&self, writes: &[Write]) -> Result<Self, EngineError> {
-        let mut next = self.clone();
+    /// The writes of a commit, checked, with copies of their keys and values.
+    pub(crate) fn prepare(&self, writes: &[Write]) -> Result<Vec<Prepared>, EngineError> {
+        let mut prepared = Vec::with_capacity(writes.len());
         for run in writes.chunk_by(|one, other| one.space == other.space) {
-            let space = u32::try_from(run[0].space.index())
-                .ok()
-                .and_then(|space| next.space_mut(space))
-                .ok_or(EngineError::NoSpace)?;
+            self.by_handle(run[0].space)?;
+            let space = u32::try_from(run[0].space.index()).map_err(|_| EngineError::NoSpace)?;
             for write in run {
                 if write.key.is_empty() {
                     return Err(EngineError::Invalid("a key cannot be empty".to_owned()));
                 }
+                let value = write.value.as_deref().map(Value::new);
+                prepared.push(Prepared {
+                    space,
+                    key: Key::new(&write.key),
+                    value,
+                });
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Makes writes in place that were prepared for a state with the same spaces.
+    pub(crate) fn apply(&mut self, writes: &[Prepared]) {
+        for run in writes.chunk_by(|one, other| one.space == other.space) {
+            let Some(space) = self.space_mut(run[0].space) else {
+                continue;
+            };
+            for write in run {
                 match &write.value {
-                    Some(value) => space.put(&write.key, value),
-                    None => space.remove(&write.key),
+                    Some(value) => space.insert(write.key.clone(), value.clone()),
+                    None => space.remove(write.key.as_slice()),
                 }
             }
         }
-        Ok(next)
     }
+}
+
+/// A write as the maps take it.
+pub(crate) struct Prepared {
+    space: u32,
+    key: Key,
+    value: Option<Value>,
 }
 
 impl SpaceState {
