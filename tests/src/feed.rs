@@ -113,8 +113,12 @@ async fn run(
             return;
         }
         let key = format!("key.{}", random.below(keys));
-        let value =
-            (random.below(4) > 0).then(|| format!("{step}:{}", "x".repeat(random.below(120) as usize)));
+        let value = (random.below(4) > 0).then(|| {
+            format!(
+                "{step}:{}",
+                "x".repeat(usize::try_from(random.below(120)).unwrap_or(0))
+            )
+        });
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("Nats-Msg-Id", format!("{step}").as_str());
         if value.is_none() {
@@ -146,7 +150,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -156,6 +160,6 @@ impl Random {
 
     /// The next number below a bound that is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.number() % bound
     }
 }

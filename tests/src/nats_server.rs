@@ -54,9 +54,9 @@ impl NatsServer {
             .expect("a temporary directory");
         let port = free_port();
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nlog_file: {log:?}\njetstream {{ store_dir: {store:?}, {jetstream} }}\n{configuration}\n",
-            log = directory.path().join("log"),
-            store = directory.path().join("store"),
+            "listen: \"127.0.0.1:{port}\"\nlog_file: \"{log}\"\njetstream {{ store_dir: \"{store}\", {jetstream} }}\n{configuration}\n",
+            log = directory.path().join("log").display(),
+            store = directory.path().join("store").display(),
         );
         fs::write(directory.path().join("nats.conf"), text).expect("the configuration is written");
         let mut server = Self {

@@ -8,63 +8,35 @@
 //! ```
 
 use std::io::{self, IsTerminal as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use alluvium::{Bounds, Cursor, Plan, PlanInput, ReconcileReason, Sequence, State, Status, Timestamp, plan};
+use alluvium::{Plan, Sequence, State, Status};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::{Failure, chain};
 use crate::output::{Output, human_bytes, say};
 
-/// How the table goes on from the log: what the replica is about to decide, said beforehand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beginning {
-    Filling(Sequence),
-    Resuming(Sequence),
-    Reconciling(ReconcileReason),
+/// How the table goes on from the log, in words.
+fn for_people(status: &Status) -> String {
+    match &status.plan {
+        Some(Plan::Resume { from }) if status.started_at.is_none() => format!("filling from {from}"),
+        Some(Plan::Resume { from }) => format!("resuming at {from}"),
+        Some(Plan::Reconcile(reason)) => format!("reconciling: {reason}"),
+        Some(Plan::Refuse(reason)) => format!("refused: {reason}"),
+        None => "starting".to_owned(),
+    }
 }
 
-impl Beginning {
-    /// None where there is no correct way: the replica says why.
-    pub(crate) fn of(
-        bound_to: Option<&str>,
-        cursor: Option<&Cursor>,
-        has_rows: bool,
-        bounds: &Bounds,
-        at_cursor: Option<Timestamp>,
-    ) -> Option<Self> {
-        let input = PlanInput {
-            bound_to,
-            cursor,
-            has_rows,
-            bounds,
-            at_cursor,
-        };
-        match plan(&input) {
-            Plan::Resume { from } if cursor.is_none() => Some(Self::Filling(from)),
-            Plan::Resume { from } => Some(Self::Resuming(from)),
-            Plan::Reconcile(reason) => Some(Self::Reconciling(reason)),
-            Plan::Refuse(_) => None,
+fn for_programs(status: &Status) -> Value {
+    match &status.plan {
+        Some(Plan::Resume { from }) if status.started_at.is_none() => {
+            json!({ "plan": "fill", "from": from.get() })
         }
-    }
-
-    fn for_people(self) -> String {
-        match self {
-            Self::Filling(from) => format!("filling from {from}"),
-            Self::Resuming(from) => format!("resuming at {from}"),
-            Self::Reconciling(reason) => format!("reconciling: {reason}"),
-        }
-    }
-
-    fn for_programs(self) -> Value {
-        match self {
-            Self::Filling(from) => json!({ "plan": "fill", "from": from.get() }),
-            Self::Resuming(from) => json!({ "plan": "resume", "from": from.get() }),
-            Self::Reconciling(reason) => json!({ "plan": "reconcile", "reason": reason.to_string() }),
-        }
+        Some(Plan::Resume { from }) => json!({ "plan": "resume", "from": from.get() }),
+        Some(Plan::Reconcile(reason)) => json!({ "plan": "reconcile", "reason": reason.to_string() }),
+        Some(Plan::Refuse(reason)) => json!({ "plan": "refuse", "reason": reason.to_string() }),
+        None => json!({}),
     }
 }
 
@@ -82,47 +54,17 @@ pub(crate) struct Progress {
     subject: Subject,
     bar: Option<ProgressBar>,
     started: Instant,
-    /// Messages received, counted where they come in.
-    read: Arc<AtomicU64>,
-    rate: Rate,
-}
-
-/// Changes a second since the last look that was long enough ago.
-struct Rate {
-    since: Instant,
-    changes: u64,
-    per_second: f64,
-}
-
-impl Rate {
-    #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
-    fn at(&mut self, changes: u64) -> f64 {
-        let elapsed = self.since.elapsed();
-        if elapsed >= Duration::from_millis(500) {
-            self.per_second = changes.saturating_sub(self.changes) as f64 / elapsed.as_secs_f64();
-            self.since = Instant::now();
-            self.changes = changes;
-        }
-        self.per_second
-    }
 }
 
 impl Progress {
     /// A bar is drawn unless something else is to stand on the terminal: JSON lines or log lines.
-    pub(crate) fn new(output: Output, verbose: u8, subject: Subject, read: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(output: Output, verbose: u8, subject: Subject) -> Self {
         let wants_bar = !output.is_json() && verbose == 0 && io::stderr().is_terminal();
-        let now = Instant::now();
         Self {
             output,
             subject,
             bar: wants_bar.then(bar),
-            started: now,
-            read,
-            rate: Rate {
-                since: now,
-                changes: 0,
-                per_second: 0.0,
-            },
+            started: Instant::now(),
         }
     }
 
@@ -131,13 +73,8 @@ impl Progress {
         Duration::from_millis(if self.bar.is_some() { 200 } else { 1000 })
     }
 
-    /// Before anything is read.
-    pub(crate) fn begin(
-        &self,
-        beginning: Beginning,
-        cursor: Option<&Cursor>,
-        bounds: &Bounds,
-    ) -> Result<(), Failure> {
+    /// The replica has started, and decided how it goes on.
+    pub(crate) fn begin(&self, status: &Status) -> Result<(), Failure> {
         let Subject {
             bucket,
             state_dir,
@@ -149,16 +86,16 @@ impl Progress {
                 "bucket": bucket,
                 "state_dir": state_dir,
                 "engine": engine,
-                "cursor": cursor.map(|cursor| cursor.sequence.get()),
-                "log_last": bounds.last.get(),
+                "cursor": status.started_at.as_ref().map(|cursor| cursor.sequence.get()),
+                "log_last": status.log_last.get(),
             });
-            merge(&mut line, beginning.for_programs());
+            merge(&mut line, for_programs(status));
             return self.output.object(&line);
         }
         self.say(&format!(
             "{}: the bucket {bucket}, at {} now, into {state_dir} ({engine})",
-            beginning.for_people(),
-            bounds.last
+            for_people(status),
+            status.log_last
         ));
         Ok(())
     }
@@ -215,7 +152,7 @@ impl Progress {
         self.say(&format!(
             "{} {position}: read {} messages, applied {} changes ({}) in {:.1} s",
             status.state,
-            self.read.load(Ordering::Relaxed),
+            status.received,
             status.changes,
             human_bytes(status.bytes),
             self.started.elapsed().as_secs_f64(),
@@ -231,10 +168,10 @@ impl Progress {
             "caught_up": status.caught_up.map(Sequence::get),
             "log_last": status.log_last.get(),
             "lag": status.lag(),
-            "rate": (self.rate.at(status.changes) * 10.0).round() / 10.0,
+            "rate": (status.rate * 10.0).round() / 10.0,
             "changes": status.changes,
             "bytes": status.bytes,
-            "read": self.read.load(Ordering::Relaxed),
+            "read": status.received,
             "restarts": status.restarts,
             "seconds": (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         });
@@ -246,7 +183,7 @@ impl Progress {
 
     fn draw(&mut self, status: &Status) {
         let Some(bar) = &self.bar else { return };
-        let rate = self.rate.at(status.changes);
+        let rate = status.rate;
         bar.set_prefix(status.state.as_str());
         bar.set_length(status.log_last.get());
         bar.set_position(status.position().get());
@@ -276,37 +213,5 @@ fn bar() -> ProgressBar {
 fn merge(object: &mut Value, more: Value) {
     if let (Value::Object(object), Value::Object(more)) = (object, more) {
         object.extend(more);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alluvium::{LogIdentity, Retention};
-
-    use super::*;
-
-    #[test]
-    fn what_is_said_is_what_the_replica_decides() {
-        let log = LogIdentity::new("KV_b", Timestamp::from_nanos(1));
-        let bounds = Bounds {
-            log: log.clone(),
-            first: Sequence::new(3),
-            last: Sequence::new(9),
-            messages: 7,
-            bytes: 7,
-            retention: Retention::default(),
-        };
-        let begin = |cursor: Option<&Cursor>, has_rows| {
-            Beginning::of(Some("KV_b"), cursor, has_rows, &bounds, None).unwrap()
-        };
-        assert_eq!(begin(None, false), Beginning::Filling(Sequence::new(3)));
-        assert_eq!(
-            begin(None, true),
-            Beginning::Reconciling(ReconcileReason::Interrupted)
-        );
-        let cursor = Cursor::start_of(log).at(Sequence::new(5), Timestamp::from_nanos(5));
-        assert_eq!(begin(Some(&cursor), true), Beginning::Resuming(Sequence::new(6)));
-        assert_eq!(Beginning::of(Some("KV_other"), None, false, &bounds, None), None);
-        assert_eq!(begin(Some(&cursor), true).for_people(), "resuming at 6");
     }
 }

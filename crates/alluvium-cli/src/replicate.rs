@@ -5,24 +5,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alluvium::{
-    Bounds, Change, Cursor, Engine, EngineError, EngineKind, EngineTable, KeyRange, KeyStream, Log, LogError,
-    LogEvent, LogStream, Replica, Scope, Sequence, StateDir, StateDirError, Status, Table, open_engine,
+    Engine, EngineError, EngineKind, Log, Replica, Scope, StateDir, StateDirError, Status, open_engine,
 };
-use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::ReplicateArgs;
-use crate::connect::{self, Connection};
+use crate::connect;
 use crate::error::Failure;
 use crate::output::Output;
-use crate::progress::{Beginning, Progress, Subject};
+use crate::progress::{Progress, Subject};
 use crate::signals::Signals;
 use crate::state;
 
@@ -44,10 +40,10 @@ async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<
     let kind = engine_kind(&args.state.state, args.engine)?;
     let found = async {
         let connection = connect::connect(&args.connection, "replicate").await?;
-        let (log, bounds) = connection.bucket(&args.bucket).await?;
-        Ok::<_, Failure>((connection, log, bounds))
+        let (log, _bounds) = connection.bucket(&args.bucket).await?;
+        Ok::<_, Failure>(log)
     };
-    let (connection, log, bounds) = tokio::select! {
+    let log = tokio::select! {
         found = found => found?,
         () = signals.next() => return Ok(()),
     };
@@ -56,9 +52,7 @@ async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<
     let engine = off_the_runtime(move || Ok(open_engine(&path, kind, durability)?)).await?;
     let task = Task {
         args,
-        connection: &connection,
         log,
-        bounds,
         engine: Arc::clone(&engine),
     };
     let result = task.follow(&mut signals, output, verbose).await;
@@ -104,40 +98,27 @@ async fn off_the_runtime<T: Send + 'static>(
 /// A bucket that was found and an engine that was opened.
 struct Task<'a> {
     args: &'a ReplicateArgs,
-    connection: &'a Connection,
     log: Arc<dyn Log>,
-    bounds: Bounds,
     engine: Arc<dyn Engine>,
 }
 
 impl Task<'_> {
     async fn follow(self, signals: &mut Signals, output: Output, verbose: u8) -> Result<(), Failure> {
-        let read = Arc::new(AtomicU64::new(0));
         let subject = Subject {
             bucket: self.args.bucket.clone(),
             state_dir: self.args.state.state.display().to_string(),
             engine: self.engine.name().to_owned(),
         };
-        let mut progress = Progress::new(output, verbose, subject, Arc::clone(&read));
+        let mut progress = Progress::new(output, verbose, subject);
         let (engine, state_args) = (Arc::clone(&self.engine), self.args.state.clone());
         let table = off_the_runtime(move || state::open_table(engine, &state_args)).await?;
-        let table = Arc::new(table);
-        let beginning = self.beginning(&table).await?;
 
-        let log = Arc::new(Metered {
-            log: Arc::clone(&self.log),
-            read,
-        });
         // The engine was opened with the durability that was asked for: each commit has it already.
-        let replica = Replica::builder(log, table)
+        let replica = Replica::builder(Arc::clone(&self.log), Arc::new(table))
             .scope(Scope::from(self.args.scope.clone()))
             .start()
             .await?;
-        let told = match beginning {
-            Some((beginning, cursor)) => progress.begin(beginning, cursor.as_ref(), &self.bounds),
-            None => Ok(()),
-        };
-        let told = match told {
+        let told = match progress.begin(&replica.status()) {
             Ok(()) => {
                 self.watch(&replica, signals, &mut progress, self.args.until_caught_up)
                     .await
@@ -153,33 +134,6 @@ impl Task<'_> {
         let last = status.borrow().clone();
         let ended = progress.end(&last);
         stopped.and(told).and(ended)
-    }
-
-    /// What the replica is about to do, worked out as it does it, and the cursor that it starts from.
-    async fn beginning(
-        &self,
-        table: &Arc<EngineTable>,
-    ) -> Result<Option<(Beginning, Option<Cursor>)>, Failure> {
-        let look = {
-            let table = Arc::clone(table);
-            move || {
-                let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
-                Ok((table.binding(), table.cursor(), first.is_some()))
-            }
-        };
-        let (binding, cursor, has_rows) = off_the_runtime(look).await?;
-        let at_cursor = match &cursor {
-            Some(cursor) if cursor.log == self.bounds.log && cursor.sequence > Sequence::ZERO => self
-                .log
-                .message_at(cursor.sequence)
-                .await
-                .map_err(|error| self.connection.log_failure(error))?
-                .map(|change| change.timestamp),
-            _ => None,
-        };
-        let bound_to = binding.as_ref().map(|binding| binding.log.as_str());
-        let beginning = Beginning::of(bound_to, cursor.as_ref(), has_rows, &self.bounds, at_cursor);
-        Ok(beginning.map(|beginning| (beginning, cursor)))
     }
 
     /// Tells of the replica until there is reason to stop it: a signal, its own end, having caught up if that was
@@ -223,49 +177,5 @@ impl Task<'_> {
                 () = signals.next() => return Ok(()),
             }
         }
-    }
-}
-
-/// A log that counts the messages that are read from it.
-struct Metered {
-    log: Arc<dyn Log>,
-    read: Arc<AtomicU64>,
-}
-
-impl Metered {
-    fn counted(&self, stream: LogStream) -> LogStream {
-        let read = Arc::clone(&self.read);
-        Box::pin(stream.inspect(move |event| {
-            if let Ok(LogEvent::Change(_)) = event {
-                read.fetch_add(1, Ordering::Relaxed);
-            }
-        }))
-    }
-}
-
-#[async_trait]
-impl Log for Metered {
-    fn name(&self) -> &str {
-        self.log.name()
-    }
-
-    async fn bounds(&self) -> Result<Bounds, LogError> {
-        self.log.bounds().await
-    }
-
-    async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
-        Ok(self.counted(self.log.read(from, scope).await?))
-    }
-
-    async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
-        Ok(self.counted(self.log.current(scope).await?))
-    }
-
-    async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
-        self.log.keys(scope).await
-    }
-
-    async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
-        self.log.message_at(sequence).await
     }
 }

@@ -9,8 +9,8 @@ use alluvium_core::Durability;
 /// use alluvium_memory::MemoryOptions;
 ///
 /// let options = MemoryOptions::default()
-///     .with_durability(Durability::Fsync)
-///     .with_min_compaction_bytes(16 << 20);
+///     .durability(Durability::Fsync)
+///     .min_compaction_bytes(16 << 20);
 /// assert_eq!(options.durability, Durability::Fsync);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +30,14 @@ impl MemoryOptions {
 
     /// The same options with this durability.
     #[must_use]
-    pub fn with_durability(mut self, durability: Durability) -> Self {
+    pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
     /// The same options, compacting files from this many bytes on, but not below 4 KiB.
     #[must_use]
-    pub fn with_min_compaction_bytes(mut self, bytes: u64) -> Self {
+    pub fn min_compaction_bytes(mut self, bytes: u64) -> Self {
         self.min_compaction_bytes = bytes;
         self
     }
@@ -45,7 +45,7 @@ impl MemoryOptions {
     /// The same options, compacting files that take this many times the bytes of the live pairs, but at least twice:
     /// less would compact without end.
     #[must_use]
-    pub fn with_compaction_factor(mut self, factor: u32) -> Self {
+    pub fn compaction_factor(mut self, factor: u32) -> Self {
         self.compaction_factor = factor;
         self
     }

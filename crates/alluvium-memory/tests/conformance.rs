@@ -33,8 +33,8 @@ impl<const FSYNC: bool> EngineHarness for Journaled<FSYNC> {
         };
         // Compacts all the time.
         let options = MemoryOptions::default()
-            .with_durability(durability)
-            .with_min_compaction_bytes(64 << 10);
+            .durability(durability)
+            .min_compaction_bytes(64 << 10);
         Ok(Arc::new(MemoryEngine::open(dir, options)?))
     }
 
@@ -59,16 +59,19 @@ mod in_memory {
     use super::InMemory;
 
     alluvium_conformance::engine_suite!(InMemory, volatile);
+    alluvium_conformance::table_suite!(InMemory, volatile);
 }
 
 mod buffered {
     type Buffered = super::Journaled<false>;
 
     alluvium_conformance::engine_suite!(Buffered);
+    alluvium_conformance::table_suite!(Buffered);
 }
 
 mod fsync {
     type Fsync = super::Journaled<true>;
 
     alluvium_conformance::engine_suite!(Fsync);
+    alluvium_conformance::table_suite!(Fsync);
 }

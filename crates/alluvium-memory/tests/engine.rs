@@ -25,7 +25,7 @@ fn put(engine: &MemoryEngine, space: Space, key: &str, value: &str) {
 #[test]
 fn no_reader_sees_a_part_of_a_commit() {
     let dir = tempfile::tempdir().unwrap();
-    let options = MemoryOptions::default().with_min_compaction_bytes(16 << 10);
+    let options = MemoryOptions::default().min_compaction_bytes(16 << 10);
     let engine = Arc::new(MemoryEngine::open(dir.path(), options).unwrap());
     let spaces = [engine.space("a").unwrap(), engine.space("b").unwrap()];
     let done = Arc::new(AtomicBool::new(false));

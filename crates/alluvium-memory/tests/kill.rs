@@ -17,7 +17,7 @@ type Content = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 fn options() -> MemoryOptions {
     // So small that a compaction is under way most of the time.
-    MemoryOptions::default().with_min_compaction_bytes(16 << 10)
+    MemoryOptions::default().min_compaction_bytes(16 << 10)
 }
 
 fn value(step: u64) -> Vec<u8> {

@@ -230,7 +230,7 @@ proptest! {
     fn on_disk_it_is_a_map_that_lasts(actions in prop::collection::vec(action(), 1..60)) {
         let dir = tempfile::tempdir().unwrap();
         // Compactions all the time.
-        let options = MemoryOptions::default().with_min_compaction_bytes(0);
+        let options = MemoryOptions::default().min_compaction_bytes(0);
         check(&actions, &|| MemoryEngine::open(dir.path(), options.clone()).unwrap(), true);
     }
 }

@@ -73,7 +73,7 @@ pub fn open_engine(
     match kind {
         #[cfg(feature = "memory")]
         EngineKind::Memory => {
-            let options = alluvium_memory::MemoryOptions::default().with_durability(durability);
+            let options = alluvium_memory::MemoryOptions::default().durability(durability);
             Ok(Arc::new(alluvium_memory::MemoryEngine::open(path, options)?))
         }
         #[cfg(feature = "fjall")]
@@ -103,5 +103,7 @@ pub fn open_existing_engine(path: &Path, durability: Durability) -> Result<Arc<d
 }
 
 fn not_compiled_in(kind: EngineKind, _path: &Path, _durability: Durability) -> EngineError {
-    EngineError::Invalid(format!("the engine {kind} was not compiled in: turn on the feature `{kind}` of `alluvium`"))
+    EngineError::Invalid(format!(
+        "the engine {kind} was not compiled in: turn on the feature `{kind}` of `alluvium`"
+    ))
 }

@@ -78,7 +78,7 @@ async fn obligation_5_expiry_leaves_a_marker_that_says_so() {
     let config = kv::Config {
         bucket: BUCKET.to_owned(),
         history: 1,
-        limit_markers: Some(Duration::from_secs(60)),
+        limit_markers: Some(Duration::from_mins(1)),
         ..kv::Config::default()
     };
     let bucket = Bucket::create_with(&server, config).await;
@@ -96,7 +96,7 @@ async fn obligation_5_expiry_leaves_a_marker_that_says_so() {
     bucket.put("other", "life").await;
     bucket
         .store()
-        .purge_with_ttl("other", Duration::from_secs(60))
+        .purge_with_ttl("other", Duration::from_mins(1))
         .await
         .unwrap();
     assert_eq!(next(&mut stream).await, put("other", "life"));

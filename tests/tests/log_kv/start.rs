@@ -84,7 +84,7 @@ async fn bounds_tell_identity_and_retention() {
     let config = kv::Config {
         bucket: BUCKET.to_owned(),
         history: 3,
-        max_age: Duration::from_secs(3_600),
+        max_age: Duration::from_hours(1),
         max_bytes: 1 << 20,
         ..kv::Config::default()
     };
@@ -96,7 +96,7 @@ async fn bounds_tell_identity_and_retention() {
     let stream = bucket.context.get_stream(stream_name()).await.unwrap();
     let created = stream.cached_info().created.unix_timestamp_nanos();
     assert_eq!(i128::from(bounds.log.created.as_nanos()), created);
-    assert_eq!(bounds.retention.max_age, Some(Duration::from_secs(3_600)));
+    assert_eq!(bounds.retention.max_age, Some(Duration::from_hours(1)));
     assert_eq!(bounds.retention.max_bytes, Some(1 << 20));
     assert_eq!(bounds.retention.max_messages, None);
     assert_eq!(bounds.retention.history, Some(3));

@@ -14,7 +14,7 @@ use crate::journal::files::{Hooks, Step};
 use crate::testing::{Content, content, files, open, open_with, put, restore, wait_until};
 
 fn small() -> MemoryOptions {
-    MemoryOptions::default().with_min_compaction_bytes(16 << 10)
+    MemoryOptions::default().min_compaction_bytes(16 << 10)
 }
 
 fn journals(dir: &Path) -> usize {

@@ -141,7 +141,7 @@ fn a_write_that_can_not_be_taken_back_poisons_the_engine_until_it_is_reopened() 
 #[test]
 fn after_a_failed_sync_no_write_is_taken_and_the_commit_does_not_come_back() {
     let dir = tempfile::tempdir().unwrap();
-    let fsync = MemoryOptions::default().with_durability(Durability::Fsync);
+    let fsync = MemoryOptions::default().durability(Durability::Fsync);
     let (engine, faults) = faulty(dir.path(), &fsync);
     let space = engine.space("s").unwrap();
     put(&engine, space, "before", b"v").unwrap();
@@ -172,7 +172,7 @@ fn a_failed_sync_of_buffered_commits_poisons_too() {
 fn every_write_is_synced_under_fsync_and_none_is_when_buffered() {
     for (durability, expected) in [(Durability::Fsync, 5), (Durability::Buffered, 0)] {
         let dir = tempfile::tempdir().unwrap();
-        let (engine, faults) = faulty(dir.path(), &MemoryOptions::default().with_durability(durability));
+        let (engine, faults) = faulty(dir.path(), &MemoryOptions::default().durability(durability));
         let space = engine.space("s").unwrap();
         put(&engine, space, "a", b"v").unwrap();
         put(&engine, space, "b", b"v").unwrap();

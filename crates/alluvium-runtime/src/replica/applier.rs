@@ -1,11 +1,9 @@
 //! The applying thread: takes what has arrived, gives it to the hook, commits it, tells of it.
 
 use std::any::Any;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use alluvium_core::{Batch, BoxError, Change, Cursor, Durability, LogIdentity, Sequence, Table};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
@@ -59,7 +57,6 @@ impl Applier {
     }
 
     fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>) -> Result<(), ReplicaError> {
-        let mut rate = Rate::new();
         let mut reconcile = None;
         let mut log = None;
         let mut next = arrivals.blocking_recv();
@@ -73,7 +70,7 @@ impl Applier {
                     };
                     next = gather(&mut gathered, &mut arrivals);
                     if let Some(log) = &log {
-                        self.apply(log, gathered, &mut rate)?;
+                        self.apply(log, gathered)?;
                     }
                 }
                 Work::CaughtUp(sequence, cursor) => self.caught_up(sequence, cursor)?,
@@ -81,12 +78,12 @@ impl Applier {
                 Work::Reconcile(changes) => {
                     if let Some(reconcile) = &mut reconcile {
                         let differing = reconcile.differing(self.table.as_ref(), changes)?;
-                        self.amend(differing, &mut rate)?;
+                        self.amend(differing)?;
                     }
                 }
                 Work::EndReconcile(cursor) => {
                     if let Some(reconcile) = reconcile.take() {
-                        self.end_reconcile(&reconcile, &cursor, &mut rate)?;
+                        self.end_reconcile(&reconcile, &cursor)?;
                     }
                 }
                 Work::Settle(done) => {
@@ -102,7 +99,7 @@ impl Applier {
     }
 
     /// Commits a run of the log.
-    fn apply(&mut self, log: &LogIdentity, gathered: Gathered, rate: &mut Rate) -> Result<(), ReplicaError> {
+    fn apply(&mut self, log: &LogIdentity, gathered: Gathered) -> Result<(), ReplicaError> {
         let Some(last) = gathered.changes.last() else {
             return Ok(());
         };
@@ -116,19 +113,19 @@ impl Applier {
         self.table.apply(&batch.changes, &cursor)?;
         self.make_durable()?;
         drop(gathered.shares);
-        self.tell(batch, rate);
+        self.tell(batch);
         Ok(())
     }
 
     /// Commits a step of a reconcile.
-    fn amend(&mut self, changes: Vec<Change>, rate: &mut Rate) -> Result<(), ReplicaError> {
+    fn amend(&mut self, changes: Vec<Change>) -> Result<(), ReplicaError> {
         if changes.is_empty() {
             return Ok(());
         }
         let batch = Batch::new(changes, None);
         self.call_hook(&batch)?;
         self.table.amend(&batch.changes)?;
-        self.tell(batch, rate);
+        self.tell(batch);
         Ok(())
     }
 
@@ -138,19 +135,14 @@ impl Applier {
         Ok(Reconcile::default())
     }
 
-    fn end_reconcile(
-        &mut self,
-        reconcile: &Reconcile,
-        cursor: &Cursor,
-        rate: &mut Rate,
-    ) -> Result<(), ReplicaError> {
+    fn end_reconcile(&mut self, reconcile: &Reconcile, cursor: &Cursor) -> Result<(), ReplicaError> {
         let table = Arc::clone(&self.table);
-        reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished, rate))?;
+        reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished))?;
         let batch = Batch::new(Vec::new(), Some(cursor.clone()));
         self.call_hook(&batch)?;
         self.table.apply(&[], cursor)?;
         self.make_durable()?;
-        self.tell(batch, rate);
+        self.tell(batch);
         Ok(())
     }
 
@@ -215,9 +207,8 @@ impl Applier {
     }
 
     /// Publishes a batch that is committed.
-    fn tell(&self, batch: Batch, rate: &mut Rate) {
+    fn tell(&self, batch: Batch) {
         let bytes: usize = batch.changes.iter().map(Change::len_bytes).sum();
-        rate.count(batch.changes.len() as u64);
         self.status.send_modify(|status| {
             if let Some(cursor) = &batch.cursor {
                 status.log_last = status.log_last.max(cursor.sequence);
@@ -225,7 +216,6 @@ impl Applier {
             status.cursor = self.table.cursor();
             status.changes += batch.changes.len() as u64;
             status.bytes += bytes as u64;
-            status.rate = rate.per_second;
             if status.state == State::Stalled {
                 status.error = None;
                 status.enter(State::Filling);
@@ -264,31 +254,4 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
-}
-
-/// Changes per second over the last second that had any.
-struct Rate {
-    since: Instant,
-    changes: u64,
-    per_second: f64,
-}
-
-impl Rate {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            changes: 0,
-            per_second: 0.0,
-        }
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
-    fn count(&mut self, changes: u64) {
-        self.changes += changes;
-        let elapsed = self.since.elapsed();
-        if elapsed >= Duration::from_secs(1) {
-            self.per_second = mem::take(&mut self.changes) as f64 / elapsed.as_secs_f64();
-            self.since = Instant::now();
-        }
-    }
 }

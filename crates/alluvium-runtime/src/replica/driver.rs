@@ -29,6 +29,9 @@ const PIECE_BYTES: usize = 512 << 10;
 /// After so many pieces in a flood the receiving task lets others have their turn, the stop signal among them.
 const PIECES_PER_TURN: u64 = 16;
 
+/// How often the rate is worked out.
+const RATE_EVERY: Duration = Duration::from_secs(1);
+
 /// Between attempts at a log that fails, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -96,11 +99,13 @@ impl Driver {
             // the queue.
             let follow = pin!(tokio::task::unconstrained(self.follow(course)));
             let watch = pin!(self.watch_bounds());
+            let rate = pin!(self.keep_rate());
             tokio::select! {
                 // An error means that the handle was dropped, which stops the replica too.
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
                 error = follow => error.map_or(Ok(()), Err),
                 () = watch => Ok(()),
+                () = rate => Ok(()),
                 over = &mut applier => over.unwrap_or(Err(ReplicaError::ShutDown)),
             }
         };
@@ -193,7 +198,10 @@ impl Driver {
             bounds: &bounds,
             at_cursor,
         });
-        self.status.send_modify(|status| status.log_last = bounds.last);
+        self.status.send_modify(|status| {
+            status.log_last = bounds.last;
+            status.plan = Some(plan.clone());
+        });
         match plan {
             Plan::Refuse(reason) => Err(ReplicaError::Refused(reason)),
             plan => Ok(Course {
@@ -233,7 +241,7 @@ impl Driver {
             if pieces.is_multiple_of(PIECES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let piece = receive(&mut stream).await;
+            let piece = self.receive(&mut stream).await;
             if let Some(last) = piece.changes.last() {
                 position = last.sequence;
                 self.queue.push(Work::Apply(piece.changes)).await?;
@@ -274,7 +282,7 @@ impl Driver {
         let mut stream = self.log.current(&self.scope).await?;
         self.still_the_same(log).await?;
         loop {
-            let piece = receive(&mut stream).await;
+            let piece = self.receive(&mut stream).await;
             if !piece.changes.is_empty() {
                 self.queue.push(Work::Reconcile(piece.changes)).await?;
             }
@@ -316,6 +324,35 @@ impl Driver {
             source: "the stream ended".into(),
         }
         .into()
+    }
+
+    /// Receives a piece, and counts it. Nobody is told of that alone.
+    async fn receive(&self, stream: &mut LogStream) -> Piece {
+        let piece = receive(stream).await;
+        self.status.send_if_modified(|status| {
+            status.received += piece.changes.len() as u64;
+            false
+        });
+        piece
+    }
+
+    /// Keeps the status's rate.
+    async fn keep_rate(&self) {
+        let (mut before, mut since) = (0, Instant::now());
+        loop {
+            tokio::time::sleep(RATE_EVERY).await;
+            let elapsed = since.elapsed().as_secs_f64();
+            since = Instant::now();
+            self.status.send_if_modified(|status| {
+                #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+                let rate = (status.changes - before) as f64 / elapsed;
+                before = status.changes;
+                // At rest nobody is told every second that there is nothing.
+                let told = rate > 0.0 || status.rate > 0.0;
+                status.rate = rate;
+                told
+            });
+        }
     }
 
     /// Keeps the status's idea of the log's end, and says when the log has not been heard from.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use alluvium_core::{Cursor, Sequence};
+use alluvium_core::{Cursor, Plan, Sequence};
 
 use crate::ReplicaError;
 
@@ -55,17 +55,23 @@ pub struct Status {
     pub state: State,
     /// Since when.
     pub since: Instant,
+    /// How the table was found to go on from the log: at the start, and whenever the log was read anew.
+    pub plan: Option<Plan>,
+    /// The cursor that the table had when the replica was started.
+    pub started_at: Option<Cursor>,
     /// Where the table is exact at; `None` before the first commit and during a reconcile.
     pub cursor: Option<Cursor>,
     /// Up to where the log was once found to hold nothing more in scope; `None` until then.
     pub caught_up: Option<Sequence>,
     /// The last sequence of the log, as last heard: every few seconds, and with every change.
     pub log_last: Sequence,
+    /// Messages received since the start, whether they changed anything or not.
+    pub received: u64,
     /// Changes applied since the start.
     pub changes: u64,
     /// Bytes of keys and values among them.
     pub bytes: u64,
-    /// Changes applied per second, over about the last second.
+    /// Changes applied per second, over the last second.
     pub rate: f64,
     /// How often the log had to be read anew since the start: it failed, or had changed under the replica.
     pub restarts: u64,
@@ -78,9 +84,12 @@ impl Status {
         Self {
             state: State::Filling,
             since: Instant::now(),
+            plan: None,
+            started_at: cursor.clone(),
             cursor,
             caught_up: None,
             log_last: Sequence::ZERO,
+            received: 0,
             changes: 0,
             bytes: 0,
             rate: 0.0,

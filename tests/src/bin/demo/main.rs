@@ -134,13 +134,12 @@ async fn publish(context: &jetstream::Context, changes: &[FileChange]) -> Result
     let mut acknowledgements = FuturesUnordered::new();
     for change in changes {
         let subject = format!("$KV.{BUCKET}.{}", key::encode(&change.path));
-        let sent = match &change.value {
-            Some(value) => context.publish(subject, value.clone().into()).await?,
-            None => {
-                let mut headers = async_nats::HeaderMap::new();
-                headers.insert("KV-Operation", "DEL");
-                context.publish_with_headers(subject, headers, "".into()).await?
-            }
+        let sent = if let Some(value) = &change.value {
+            context.publish(subject, value.clone().into()).await?
+        } else {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("KV-Operation", "DEL");
+            context.publish_with_headers(subject, headers, "".into()).await?
         };
         acknowledgements.push(sent.into_future());
         if acknowledgements.len() >= IN_FLIGHT {

@@ -42,7 +42,7 @@ fn simple() -> Simple {
 /// A directory with all kinds of files: a snapshot that holds something, two journals after it, ingested files.
 fn rich() -> (BTreeMap<String, Vec<u8>>, Content) {
     let dir = tempfile::tempdir().unwrap();
-    let options = MemoryOptions::default().with_min_compaction_bytes(20_000);
+    let options = MemoryOptions::default().min_compaction_bytes(20_000);
     let fill = |engine: &MemoryEngine, value: u8| {
         let space = engine.space("filled").unwrap();
         for n in 0..30 {

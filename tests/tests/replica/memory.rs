@@ -26,15 +26,27 @@ async fn a_sleeping_hook_holds_the_stream_back_and_not_the_memory() {
         return;
     }
     // The same order of bytes in both lengths: much more than the limit, were it all received at once.
-    let (keys, value) = if alluvium_e2e::full() { (1_000_000, 200) } else { (100_000, 4_000) };
+    let (keys, value) = if alluvium_e2e::full() {
+        (1_000_000, 200)
+    } else {
+        (100_000, 4_000)
+    };
     let server = NatsServer::start().await;
-    let config = kv::Config { bucket: "b".to_owned(), history: 1, ..kv::Config::default() };
+    let config = kv::Config {
+        bucket: "b".to_owned(),
+        history: 1,
+        ..kv::Config::default()
+    };
     let bucket = Bucket::create_with(&server, config).await;
     fill(&bucket, keys, value).await;
 
     let home = StateHome::new(EngineKind::Fjall);
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_sleeping_hook_holds_the_stream_back_and_not_the_memory", "--nocapture"])
+        .args([
+            "--exact",
+            "memory::a_sleeping_hook_holds_the_stream_back_and_not_the_memory",
+            "--nocapture",
+        ])
         .env(CHILD, format!("{} {}", server.url(), home.path().display()))
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -42,7 +54,11 @@ async fn a_sleeping_hook_holds_the_stream_back_and_not_the_memory() {
         .await
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let peak: f64 = text
         .lines()
         .find_map(|line| line.split_once("peak_rss_mb ")?.1.trim().parse().ok())
@@ -56,7 +72,9 @@ async fn a_sleeping_hook_holds_the_stream_back_and_not_the_memory() {
 
 /// Follows until caught up, with a hook that lets everything pile up that can.
 async fn replicate(url: &str, state: &str) {
-    let log = KvLog::open(async_nats::connect(url).await.unwrap(), "b").await.unwrap();
+    let log = KvLog::open(async_nats::connect(url).await.unwrap(), "b")
+        .await
+        .unwrap();
     let (_open, table) = open_table(state.as_ref(), EngineKind::Fjall);
     let mut first = true;
     let hook = move |_: &alluvium::Batch| {
@@ -65,11 +83,17 @@ async fn replicate(url: &str, state: &str) {
         first = false;
         Ok(())
     };
-    let replica =
-        Replica::builder(Arc::new(log), table as Arc<dyn Table>).on_batch(hook).start().await.unwrap();
+    let replica = Replica::builder(Arc::new(log), table as Arc<dyn Table>)
+        .on_batch(hook)
+        .start()
+        .await
+        .unwrap();
     replica.caught_up().await.unwrap();
     replica.shutdown().await.unwrap();
-    println!("peak_rss_mb {}", alluvium_e2e::peak_rss_mb().expect("the peak is known"));
+    println!(
+        "peak_rss_mb {}",
+        alluvium_e2e::peak_rss_mb().expect("the peak is known")
+    );
 }
 
 async fn fill(bucket: &Bucket, keys: usize, value: usize) {
@@ -78,9 +102,13 @@ async fn fill(bucket: &Bucket, keys: usize, value: usize) {
     for key in 0..keys {
         let mut bytes = Vec::with_capacity(value + 8);
         while bytes.len() < value {
-            bytes.extend_from_slice(&random.next().to_le_bytes());
+            bytes.extend_from_slice(&random.number().to_le_bytes());
         }
-        let sent = bucket.context.publish(format!("$KV.b.key.{key}"), bytes.into()).await.unwrap();
+        let sent = bucket
+            .context
+            .publish(format!("$KV.b.key.{key}"), bytes.into())
+            .await
+            .unwrap();
         acknowledgements.push(sent.into_future());
         if acknowledgements.len() >= 1_024 {
             acknowledgements.next().await.unwrap().unwrap();

@@ -18,7 +18,9 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn of(size: &str) -> Self {
-        let disk = Self { directory: tempfile::tempdir().unwrap() };
+        let disk = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         disk.mount(&format!("size={size}"));
         disk
     }
@@ -28,10 +30,16 @@ impl SmallDisk {
     }
 
     fn mount(&self, options: &str) {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.path()).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(self.path())
+            .output();
         let mounted = mounted.expect("mount runs");
         let said = String::from_utf8_lossy(&mounted.stderr);
-        assert!(mounted.status.success(), "a small tmpfs cannot be mounted, which takes root: {said}");
+        assert!(
+            mounted.status.success(),
+            "a small tmpfs cannot be mounted, which takes root: {said}"
+        );
     }
 
     fn path(&self) -> &Path {
@@ -59,8 +67,14 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     let mut random = Random(23);
     // 64 MiB that no compression shrinks, for a disk of 32.
     for key in 0..256 {
-        let value: Vec<u8> = (0..32_768).flat_map(|_| random.next().to_le_bytes()).collect();
-        bucket.context.publish(format!("$KV.b.key.{key}"), value.into()).await.unwrap().await.unwrap();
+        let value: Vec<u8> = (0..32_768).flat_map(|_| random.number().to_le_bytes()).collect();
+        bucket
+            .context
+            .publish(format!("$KV.b.key.{key}"), value.into())
+            .await
+            .unwrap()
+            .await
+            .unwrap();
     }
     for engine in [EngineKind::Memory, EngineKind::Fjall] {
         let disk = SmallDisk::of("32m");
@@ -68,16 +82,33 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
         let replicate = || async {
             let (url, state) = (server.url(), state.display().to_string());
             let engine = engine.as_str();
-            let arguments = ["replicate", "--until-caught-up", "--server", &url, "--bucket", "b", "--state", &state];
-            alluvium(arguments.into_iter().chain(["--engine", engine])).await.unwrap()
+            let arguments = [
+                "replicate",
+                "--until-caught-up",
+                "--server",
+                &url,
+                "--bucket",
+                "b",
+                "--state",
+                &state,
+            ];
+            alluvium(arguments.into_iter().chain(["--engine", engine]))
+                .await
+                .unwrap()
         };
         let output = replicate().await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{engine}: {said}");
         let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error")).collect();
         assert_eq!(errors.len(), 1, "{engine}: {said}");
-        assert!(errors[0].contains("No space left on device") || errors[0].contains("free disk space"), "{engine}: {said}");
-        assert!(errors[0].contains(&state.display().to_string()), "{engine} does not say where: {said}");
+        assert!(
+            errors[0].contains("No space left on device") || errors[0].contains("free disk space"),
+            "{engine}: {said}"
+        );
+        assert!(
+            errors[0].contains(&state.display().to_string()),
+            "{engine} does not say where: {said}"
+        );
 
         // What was committed before is still there, exactly at its cursor.
         disk.resize("512m");
@@ -87,11 +118,21 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
             let (_open, table) = open_table(&state, engine);
             let mut expected = truth.clone();
             expected.retain(|_, (_, sequence)| *sequence <= cursor);
-            assert!(rows(table.as_ref()) == expected, "{engine}: the table is not the log at {cursor}");
+            assert!(
+                rows(table.as_ref()) == expected,
+                "{engine}: the table is not the log at {cursor}"
+            );
         }
         let output = replicate().await;
-        assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{engine}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let (_open, table) = open_table(&state, engine);
-        assert!(rows(table.as_ref()) == truth, "{engine}: the table differs from the bucket");
+        assert!(
+            rows(table.as_ref()) == truth,
+            "{engine}: the table differs from the bucket"
+        );
     }
 }

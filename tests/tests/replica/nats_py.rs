@@ -17,7 +17,11 @@ async fn what_nats_py_writes_is_what_the_replica_holds() {
     let server = NatsServer::start().await;
     for (history, engine) in [(1, EngineKind::Fjall), (5, EngineKind::Memory)] {
         let name = format!("py{history}");
-        let config = kv::Config { bucket: name.clone(), history, ..kv::Config::default() };
+        let config = kv::Config {
+            bucket: name.clone(),
+            history,
+            ..kv::Config::default()
+        };
         let bucket = Bucket::create_with(&server, config).await;
         let home = StateHome::new(engine);
         let (replica, _state) = home.replica(&server, &name).await;
@@ -33,9 +37,12 @@ async fn what_nats_py_writes_is_what_the_replica_holds() {
 /// Runs the writer. Gives what it says the bucket holds.
 async fn write(url: &str, bucket: &str, messages: u64) -> Rows {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let packages =
-        std::env::var_os("ALLUVIUM_PYTHONPATH").map_or_else(|| here.join("../target/tools/python"), PathBuf::from);
-    assert!(packages.join("nats").exists(), "there is no nats-py: run `cargo xtask setup` first");
+    let packages = std::env::var_os("ALLUVIUM_PYTHONPATH")
+        .map_or_else(|| here.join("../target/tools/python"), PathBuf::from);
+    assert!(
+        packages.join("nats").exists(),
+        "there is no nats-py: run `cargo xtask setup` first"
+    );
     let output = Command::new("python3")
         .arg(here.join("python/writer.py"))
         .args([url, bucket, &messages.to_string()])
@@ -45,9 +52,15 @@ async fn write(url: &str, bucket: &str, messages: u64) -> Rows {
         .output()
         .await
         .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let left: BTreeMap<String, (String, u64)> =
         serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON");
-    left.into_iter().map(|(key, (value, revision))| (key.into_bytes(), (value.into_bytes(), revision))).collect()
+    left.into_iter()
+        .map(|(key, (value, revision))| (key.into_bytes(), (value.into_bytes(), revision)))
+        .collect()
 }

@@ -104,7 +104,7 @@ async fn the_servers_death_in_mid_flood_loses_nothing() {
         let mut random = Random(5);
         for _ in 0..deaths {
             let enough = feed.ledger().len() + 200 + random.below(300);
-            alluvium_e2e::wait::until(Duration::from_secs(60), "the feed goes on", || {
+            alluvium_e2e::wait::until(Duration::from_mins(1), "the feed goes on", || {
                 feed.ledger().len() >= enough
             })
             .await;

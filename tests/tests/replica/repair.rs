@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium::{EngineKind, Replica, ReplicaError, Table, TableError};
-use alluvium_e2e::NatsServer;
+use alluvium::{EngineKind, KvLog, Replica, ReplicaError, Table, TableError};
 use alluvium_e2e::bucket::Bucket;
-use alluvium_e2e::state::StateHome;
+use alluvium_e2e::state::{StateHome, open_table};
+use alluvium_e2e::{NatsServer, Proxy};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const ENGINES: [EngineKind; 2] = [EngineKind::Memory, EngineKind::Fjall];
 
 /// Follows a bucket until it is caught up, and stops.
@@ -73,19 +74,30 @@ async fn a_bucket_recreated_with_more_messages_is_reconciled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_recreated_under_a_running_replica_is_reconciled_in_place() {
+async fn a_bucket_recreated_while_the_replica_is_cut_off_is_reconciled_in_place() {
     let server = NatsServer::start().await;
     let bucket = Bucket::create(&server, "b").await;
     let home = StateHome::new(EngineKind::Fjall);
     for index in 0..50 {
         bucket.put(&format!("old{index}"), "x").await;
     }
-    let (state, log, table) = home.parts(&server, "b").await;
-    let replica = Replica::builder(log, table).start().await.unwrap();
+    // The replica's way to the server is a proxy, which can be cut without the server knowing.
+    let proxy = Proxy::start(server.port()).await;
+    let (state, table) = open_table(&home.path(), EngineKind::Fjall);
+    let client = async_nats::ConnectOptions::new()
+        .reconnect_delay_callback(|_| Duration::from_millis(50))
+        .connect(proxy.url())
+        .await
+        .unwrap();
+    let log = KvLog::open(client, "b").await.unwrap();
+    let replica = Replica::builder(Arc::new(log), table).start().await.unwrap();
     replica.caught_up().await.unwrap();
     let before = replica.status().cursor.unwrap();
+    proxy.refuse(true);
+    proxy.cut();
     let bucket = recreate(&server, &bucket).await;
     let last = bucket.put("new", "1").await;
+    proxy.refuse(false);
     let mut status = replica.watch_status();
     let now_there = status.wait_for(|status| {
         status
