@@ -11,7 +11,7 @@
 //! 00 "changes"             ChangeIndex, MessagePack      absent while changes were never tracked
 //! 00 "live"                empty                         this generation was loaded whole
 //! 01 <key>                 sequence u64, timestamp i64 (both big-endian), value
-//! 02 <sequence u64> <key>  what the change did, and its timestamp          the change index
+//! 02 <sequence u64> <key>  what the change did, its timestamp, its era     the change index
 //! 03 <key>                 sequence u64                                    the last delete of a key, while tracked
 //! ```
 //!

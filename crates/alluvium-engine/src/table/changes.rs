@@ -3,7 +3,8 @@
 //! An entry per change, by sequence, and for each key that was deleted the sequence of its last delete. An entry is
 //! stale once its key has changed again; stale entries stay until they are the oldest, because finding them would
 //! cost a read per write. A put is current if the row has its sequence, a delete if there is no row and the last
-//! delete has its sequence.
+//! delete has its sequence. An entry is also stale if it is of an earlier era: a repair may take the table back to
+//! before it, or to another log, where its sequence means something else.
 
 use std::collections::HashSet;
 
@@ -26,6 +27,9 @@ pub(super) struct ChangeIndex {
     floor: Option<Sequence>,
     /// Entries that are stored, current, stale or left from before.
     entries: u64,
+    /// Which entries count: those that were made since the last repair or switch began.
+    #[serde(default)]
+    era: u64,
 }
 
 impl ChangeIndex {
@@ -46,6 +50,7 @@ impl ChangeIndex {
         if on != self.on {
             self.on = on;
             self.floor = cursor.filter(|_| on);
+            self.era += 1;
         }
     }
 
@@ -58,7 +63,13 @@ impl ChangeIndex {
 
     /// Changes come in that are in no order: the index is not whole until the next [`settle`](Self::settle).
     pub(super) fn unsettle(&mut self) {
-        self.floor = None;
+        if self.floor.take().is_some() {
+            self.era += 1;
+        }
+    }
+
+    pub(super) fn era(&self) -> u64 {
+        self.era
     }
 
     /// The index of a generation that was just loaded.
@@ -67,6 +78,7 @@ impl ChangeIndex {
             on: self.on,
             floor: self.on.then_some(cursor),
             entries: 0,
+            era: 0,
         }
     }
 
@@ -77,9 +89,10 @@ impl ChangeIndex {
         encoder: &mut Encoder,
         change: &Change,
     ) {
-        let mut value = [0; 9];
+        let mut value = [0; 17];
         value[0] = tag(&change.operation);
-        value[1..].copy_from_slice(&change.timestamp.as_nanos().to_be_bytes());
+        value[1..9].copy_from_slice(&change.timestamp.as_nanos().to_be_bytes());
+        value[9..].copy_from_slice(&self.era.to_be_bytes());
         batch.put(
             space,
             encoder.change_key(change.sequence, &change.key),
@@ -200,10 +213,13 @@ pub(super) fn current_change(
     table: &str,
     snapshot: &dyn EngineSnapshot,
     space: Space,
-    key: &Bytes,
-    value: &Bytes,
+    era: u64,
+    (key, value): &(Bytes, Bytes),
 ) -> Result<Option<Change>, TableError> {
     let damaged = || corrupt(table, "an entry of the change index makes no sense");
+    if layout::number(value, 9).ok_or_else(damaged)? != era {
+        return Ok(None);
+    }
     let sequence = Sequence::new(layout::number(key, 1).ok_or_else(damaged)?);
     let timestamp = Timestamp::from_nanos(layout::number(value, 1).ok_or_else(damaged)?.cast_signed());
     let changed = key.slice(9..);

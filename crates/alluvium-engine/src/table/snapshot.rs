@@ -65,11 +65,15 @@ impl TableSnapshot for EngineTableSnapshot {
             .engine
             .scan(space, &changes::entries_after(since))
             .map_err(storage)?;
-        let (engine, table) = (Arc::clone(&self.engine), Arc::clone(&self.table));
+        let (engine, table, era) = (
+            Arc::clone(&self.engine),
+            Arc::clone(&self.table),
+            self.state.changes.era(),
+        );
         Ok(Box::new(entries.filter_map(move |entry| {
-            let change = entry.map_err(storage).and_then(|(key, value)| {
-                changes::current_change(&table, engine.as_ref(), space, &key, &value)
-            });
+            let change = entry
+                .map_err(storage)
+                .and_then(|entry| changes::current_change(&table, engine.as_ref(), space, era, &entry));
             change.transpose()
         })))
     }
