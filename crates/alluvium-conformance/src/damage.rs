@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use alluvium_core::ErrorKind;
 
 use crate::Random;
+use crate::process::no_process_starts;
 use crate::support::{Directory, length};
 
 /// What is done to a file.
@@ -117,6 +118,7 @@ impl Stock {
                 let path = dir.join(&file.path);
                 let journal = is_journal(&path);
                 file.damage(&dir, damage, place, &mut random);
+                let no_process_starts = no_process_starts();
                 let outcome = attempt(open, &dir);
                 noticed += u64::from(matches!(outcome, Outcome::Refused { .. }));
                 let mut fault = judge(&outcome, damage, last, journal, &path);
@@ -133,6 +135,7 @@ impl Stock {
                         }
                     };
                 }
+                drop(no_process_starts);
                 if let Some(fault) = fault {
                     let (path, length) = (file.path.display(), file.length);
                     wrong.push(format!("{path} ({length} bytes) {damage:?} at {place}: {fault}"));
@@ -192,9 +195,8 @@ impl Stored {
         let written = self.written();
         let mut places = match damage {
             Kind::Missing => return vec![0],
-            Kind::Flipped if self.length == 0 => return Vec::new(),
+            Kind::Flipped | Kind::CutOff if self.length == 0 => return Vec::new(),
             Kind::Flipped => vec![0, written / 2, written.saturating_sub(1), self.length - 1],
-            Kind::CutOff if self.length == 0 => return Vec::new(),
             Kind::CutOff => vec![0, 1, written / 2, written.saturating_sub(1)],
         };
         places.extend((0..length(1, 60)).map(|_| random.below(written.max(1))));

@@ -5,13 +5,16 @@ mod content;
 mod damage;
 pub mod engine;
 mod harness;
+mod history;
 mod process;
 mod random;
 mod suites;
 mod support;
+pub mod table;
 
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use harness::{Capabilities, EngineHarness, TableHarness, Tables};
+pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;
 use support::patience;

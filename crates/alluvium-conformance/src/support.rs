@@ -233,6 +233,10 @@ impl<'h> OpenTable<'h> {
         self.harness.table_capabilities().persistent
     }
 
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path()
+    }
+
     pub(crate) fn tables(&self) -> &dyn Tables {
         self.tables.as_deref().unwrap()
     }

@@ -42,10 +42,12 @@ mod buffered {
     type Buffered = super::Fjall<false>;
 
     alluvium_conformance::engine_suite!(Buffered);
+    alluvium_conformance::table_suite!(Buffered);
 }
 
 mod fsync {
     type Fsync = super::Fjall<true>;
 
     alluvium_conformance::engine_suite!(Fsync);
+    alluvium_conformance::table_suite!(Fsync);
 }

@@ -20,6 +20,8 @@ pub fn o7_readers_do_not_wait_for_an_ingest(harness: &dyn EngineHarness) {
     let (read, finish) = mpsc::channel();
     let mut waited = None;
     thread::scope(|scope| {
+        // Gone with this thread's part, in a panic too: the reader must not wait for ever.
+        let half_way = half_way;
         let engine = &engine;
         scope.spawn(move || {
             if wait.recv().is_err() {
