@@ -27,8 +27,20 @@ const FORMAT: u32 = 1;
 pub struct StateDir {
     path: PathBuf,
     engine: String,
-    /// Locked for as long as it is open.
-    _lock: File,
+    /// Held until the drop.
+    _lock: Lock,
+}
+
+/// The locked lock file.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has just forked holds the same open file until its exec,
+        // and the lock with it. What fails here ends with the process at the latest.
+        let _ = self.0.unlock();
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,7 +244,7 @@ impl StateDir {
         Ok(true)
     }
 
-    fn lock(path: &Path) -> Result<File, StateDirError> {
+    fn lock(path: &Path) -> Result<Lock, StateDirError> {
         let lock = path.join(LOCK);
         let file = OpenOptions::new()
             .create(true)
@@ -241,7 +253,7 @@ impl StateDir {
             .open(&lock)
             .map_err(io_error("open", &lock))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(StateDirError::Locked { path: path.into() }),
             Err(TryLockError::Error(source)) => Err(io_error("lock", &lock)(source)),
         }

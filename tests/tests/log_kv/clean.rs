@@ -70,6 +70,22 @@ async fn obligation_6_the_end_is_told_where_the_last_message_is_not_wanted() {
 }
 
 #[tokio::test]
+async fn obligation_6_the_end_moves_on_with_what_is_not_wanted() {
+    let fixture = Fixture::new().await;
+    fixture.bucket.put("flags.x", "1").await;
+    let log = fixture.log().await;
+    let mut stream = log
+        .read(Sequence::FIRST, &Scope::of(["flags.>"]).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(change(&mut stream).await.sequence.get(), 1);
+    assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(1)));
+    // Whoever waits for this one is told, though it does not come.
+    fixture.bucket.put("certs.x", "1").await;
+    assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(2)));
+}
+
+#[tokio::test]
 async fn obligation_7_a_thousand_reconnects_leave_one_consumer() {
     let reconnects = if full() { 1_000 } else { 200 };
     let fixture = Fixture::new().await;

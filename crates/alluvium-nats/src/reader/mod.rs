@@ -393,7 +393,10 @@ impl Reader {
                 }
                 let sequence = Sequence::new(sequence).max(self.course.position);
                 match self.course.purpose {
-                    Purpose::Follow if self.caught_up.is_none() => Outcome::Event(self.caught_up(sequence)),
+                    // Again where only messages out of scope have come: whoever waits for one of those learns of it.
+                    Purpose::Follow if self.caught_up.is_none_or(|said| said < sequence) => {
+                        Outcome::Event(self.caught_up(sequence))
+                    }
                     Purpose::Follow => Outcome::Nothing,
                     // The server stops wherever a message of its list is gone, and waits.
                     Purpose::List { .. } if live.open.skips && sequence < live.open.last => {

@@ -1,11 +1,11 @@
 //! What runs in a process of its own, so that its memory can be told: a replica that fills, and a bare drain.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alluvium::{Durability, EngineKind, EngineTable, KvLog, Replica, open_engine};
+use alluvium::{Durability, Engine, EngineKind, EngineTable, KvLog, MemoryEngine, Replica, open_engine};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
@@ -33,12 +33,17 @@ pub(crate) fn drain(url: &str, messages: u64) -> Result<Outcome> {
     spawn(&["drain", url, &messages.to_string()])
 }
 
-/// Fills a fresh state directory from the bucket.
-pub(crate) fn fill(url: &str, engine: EngineKind, dir: &std::path::Path) -> Result<Outcome> {
+/// The memory engine in RAM only; [`MEMORY_LOG`] is the same with its log on disk.
+pub(crate) const MEMORY: &str = "memory";
+pub(crate) const MEMORY_LOG: &str = "memory+log";
+pub(crate) const FJALL: &str = "fjall";
+
+/// Fills a fresh table from the bucket, in a state directory if the engine has one.
+pub(crate) fn fill(url: &str, engine: &str, dir: &Path) -> Result<Outcome> {
     spawn(&[
         "fill",
         url,
-        engine.as_str(),
+        engine,
         dir.to_str().context("the directory's name is not UTF-8")?,
     ])
 }
@@ -68,10 +73,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let messages = messages.parse()?;
             (runtime.block_on(drain_here(url, messages))?, messages)
         }
-        ["fill", url, engine, dir] => {
-            let engine = engine.parse().map_err(anyhow::Error::msg)?;
-            runtime.block_on(fill_here(url, engine, dir.into()))?
-        }
+        ["fill", url, engine, dir] => runtime.block_on(fill_here(url, engine, dir.as_ref()))?,
         _ => bail!("a child is told what to do by its parent"),
     };
     let outcome = Outcome {
@@ -95,11 +97,15 @@ async fn drain_here(url: &str, messages: u64) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
-async fn fill_here(url: &str, engine: EngineKind, dir: PathBuf) -> Result<(Duration, u64)> {
+async fn fill_here(url: &str, engine: &str, dir: &Path) -> Result<(Duration, u64)> {
     let client = async_nats::connect(url).await?;
     let begin = Instant::now();
     let log = Arc::new(KvLog::open(client, BUCKET).await?);
-    let engine = open_engine(&dir, engine, Durability::Buffered)?;
+    let engine: Arc<dyn Engine> = match engine {
+        MEMORY => Arc::new(MemoryEngine::in_memory()),
+        MEMORY_LOG => open_engine(dir, EngineKind::Memory, Durability::Buffered)?,
+        _ => open_engine(dir, EngineKind::Fjall, Durability::Buffered)?,
+    };
     let table = Arc::new(EngineTable::open(Arc::clone(&engine), BUCKET)?);
     let replica = Replica::builder(log, table).start().await?;
     replica.caught_up().await?;

@@ -1,6 +1,5 @@
 //! `hydrate`: a fresh replica of a full bucket, beside the fastest bare drain of the same bucket.
 
-use alluvium::EngineKind;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -10,7 +9,11 @@ use crate::feed::Bucket;
 use crate::report::{Report, median, rounded};
 
 pub(crate) fn run(options: &Options, bucket: &Bucket, report: &mut Report) -> Result<()> {
-    let engines = [(EngineKind::Fjall, 0.65), (EngineKind::Memory, 0.75)];
+    let engines = [
+        (child::FJALL, 0.65),
+        (child::MEMORY, 0.75),
+        (child::MEMORY_LOG, 0.75),
+    ];
     let url = bucket.server.url();
     let mut bare = Vec::new();
     let mut ours = vec![Vec::new(); engines.len()];
@@ -20,7 +23,7 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, report: &mut Report) -> Re
         bare.push(child::drain(&url, bucket.keys)?.seconds);
         for (index, (engine, _)) in engines.iter().enumerate() {
             let dir = tempfile::tempdir()?;
-            let outcome = child::fill(&url, *engine, &dir.path().join("state"))?;
+            let outcome = child::fill(&url, engine, &dir.path().join("state"))?;
             ensure!(
                 outcome.messages == bucket.keys,
                 "{engine} applied {} changes",
@@ -37,7 +40,7 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, report: &mut Report) -> Re
         let keys = bucket.keys as f64;
         report.result(
             "hydrate",
-            engine.as_str(),
+            engine,
             fastest / seconds,
             *target,
             &json!({

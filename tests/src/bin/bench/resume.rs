@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alluvium::{Durability, EngineKind, EngineTable, KvLog, Replica, open_existing_engine};
+use alluvium::{Durability, EngineTable, KvLog, Replica, open_existing_engine};
 use anyhow::{Result, ensure};
 use async_nats::jetstream;
 use serde_json::json;
@@ -20,7 +20,7 @@ const NEW: u64 = 1_000;
 pub(crate) fn run(options: &Options, bucket: &Bucket, runtime: &Runtime, report: &mut Report) -> Result<()> {
     let context = runtime.block_on(async { jetstream::new(bucket.server.client().await) });
     let mut next_key = bucket.keys;
-    for engine in [EngineKind::Fjall, EngineKind::Memory] {
+    for engine in [child::FJALL, child::MEMORY_LOG] {
         let dir = tempfile::tempdir()?;
         let state = dir.path().join("state");
         child::fill(&bucket.server.url(), engine, &state)?;
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, runtime: &Runtime, report:
         let (open, resume) = (median(opens), median(resumes));
         report.result(
             "resume",
-            engine.as_str(),
+            engine,
             open / resume,
             0.0,
             &json!({
