@@ -98,6 +98,8 @@ impl State {
                 });
             }
         }
+        // Neighbours lie in nodes that the processor has just looked at.
+        prepared.sort_unstable_by(|one, other| (one.space, &one.key).cmp(&(other.space, &other.key)));
         Ok(prepared)
     }
 

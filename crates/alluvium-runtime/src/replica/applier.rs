@@ -16,9 +16,9 @@ use crate::ReplicaError;
 /// What is given every batch before it is committed.
 pub(super) type Hook = Box<dyn FnMut(&Batch) -> Result<(), BoxError> + Send>;
 
-/// How many changes one commit takes at most. Large enough that a flood costs few commits, small enough that what a
-/// batch allocates stays a small part of the process.
-const MAX_BATCH: usize = 16_384;
+/// How many changes one commit takes at most. The more there are, the more of them are neighbours in the engine's order
+/// and share the way there; the queue's bound keeps what a batch allocates a small part of the process.
+const MAX_BATCH: usize = 65_536;
 
 pub(super) struct Applier {
     pub(super) table: Arc<dyn Table>,
