@@ -21,23 +21,22 @@ use crate::subject;
 /// Every read is one consumer on the server, whatever the scope, and two pulls that bound what is in flight. The
 /// [crate's documentation](crate) says what becomes of a read when connections, servers and consumers come and go.
 ///
-/// ```no_run
+/// ```
 /// use alluvium_core::{Log, LogEvent, Scope, Sequence};
 /// use alluvium_nats::KvLog;
 /// use futures_util::StreamExt;
 ///
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = async_nats::connect("nats://localhost:4222").await?;
-/// let log = KvLog::open(client, "routes").await?;
-/// let mut changes = log.read(Sequence::FIRST, &Scope::of(["eu.>"])?).await?;
-/// while let Some(event) = changes.next().await {
-///     match event? {
-///         LogEvent::Change(change) => println!("{:?} at {}", change.key, change.sequence),
-///         LogEvent::CaughtUp(sequence) => println!("that is all up to {sequence}"),
+/// async fn print(client: async_nats::Client) -> Result<(), Box<dyn std::error::Error>> {
+///     let log = KvLog::open(client, "routes").await?;
+///     let mut changes = log.read(Sequence::FIRST, &Scope::of(["eu.>"])?).await?;
+///     while let Some(event) = changes.next().await {
+///         match event? {
+///             LogEvent::Change(change) => println!("{:?} at {}", change.key, change.sequence),
+///             LogEvent::CaughtUp(sequence) => println!("that is all up to {sequence}"),
+///         }
 ///     }
+///     Ok(())
 /// }
-/// # Ok(())
-/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct KvLog {

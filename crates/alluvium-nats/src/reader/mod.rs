@@ -334,10 +334,10 @@ impl Reader {
         let sequence = Sequence::new(delivery.sequence);
         let timestamp = Timestamp::from_nanos(delivery.nanos);
         let at_end = delivery.pending == 0;
-        if at_end && self.course.purpose != Purpose::Follow {
-            // The count of pending messages is not exact while keys are overwritten: a heartbeat is.
-            live.probe = true;
-        }
+        let ends = self.course.purpose != Purpose::Follow && at_end && sequence >= live.open.last;
+        // Short of where the log ended when the listing began, the count of pending messages is not enough: a heartbeat
+        // says how far the consumer has really come. Beyond it there may be no heartbeat, for writers may never pause.
+        live.probe = self.course.purpose != Purpose::Follow && at_end && !ends;
         self.course.seen = Some((sequence, timestamp));
         // A listing that began again comes past what it has given.
         let wanted = sequence > self.course.position;
@@ -355,19 +355,25 @@ impl Reader {
             Ok(change) => change,
             Err(error) => return Outcome::Fail(error),
         };
-        self.give(change, wanted, at_end)
+        self.give(change, wanted, at_end, ends)
     }
 
-    fn give(&mut self, change: Change, wanted: bool, at_end: bool) -> Outcome {
+    /// Gives a change, and says afterwards what it has come to.
+    fn give(&mut self, change: Change, wanted: bool, at_end: bool, ends: bool) -> Outcome {
         let wanted = wanted && (!self.sift || self.course.scope.matches(&change.key));
         let follows = self.course.purpose == Purpose::Follow;
         let position = self.course.position;
         if wanted {
             self.caught_up = None;
-            if at_end && follows {
+            if ends {
+                self.state = State::Ended;
+            }
+            if ends || (at_end && follows) {
                 self.held = Some(self.caught_up(position));
             }
             Outcome::Event(LogEvent::Change(change))
+        } else if ends {
+            Outcome::End(position)
         } else if at_end && follows && self.caught_up.is_none() {
             Outcome::Event(self.caught_up(position))
         } else {
