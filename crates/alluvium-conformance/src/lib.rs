@@ -1,4 +1,53 @@
-//! The public test kit: one suite per trait.
+//! The public test kit: one suite per trait, one named test per side of each obligation.
+//!
+//! A backend that passes the suite of a trait keeps what the trait promises, as far as tests can tell: atomicity and
+//! durability under SIGKILL, snapshots that stand still, damage that is named. Whoever writes a backend shows how to
+//! open it, and names the suite:
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::EngineHarness;
+//! use alluvium_engine::{Engine, EngineError};
+//! use alluvium_memory::{MemoryEngine, MemoryOptions};
+//!
+//! #[derive(Default)]
+//! struct Mine;
+//!
+//! impl EngineHarness for Mine {
+//!     fn open(&self, dir: &Path) -> Result<Arc<dyn Engine>, EngineError> {
+//!         Ok(Arc::new(MemoryEngine::open(dir, MemoryOptions::default())?))
+//!     }
+//! }
+//!
+//! alluvium_conformance::engine_suite!(Mine);
+//! alluvium_conformance::table_suite!(Mine);
+//! # // What follows is no part of it: a doctest makes no tests, so that one is called by hand.
+//! # fn main() { alluvium_conformance::engine::o2_a_returned_commit_survives_a_close(&Mine) }
+//! ```
+//!
+//! That is the whole of a `tests/conformance.rs`. `cargo test` then runs `engine::o1_a_commit_is_whole_across_spaces`
+//! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
+//! method promises. A test is a plain function (see [`engine`] and [`table`]) that panics when the promise is broken.
+//!
+//! # What a backend can do
+//!
+//! Where backends may differ, the suite takes it as a word: `engine_suite!(Mine, volatile)` for an engine that keeps
+//! nothing. The tests that make no sense for it do not exist then. None is skipped, and none passes because what it
+//! needs is absent: an engine that is given to the wrong form of the suite fails.
+//!
+//! # What the kit does to it
+//!
+//! - **Reopen**: closes it and opens it again, or drops it without a close.
+//! - **Kill**: a test runs itself again as a child process, which reports every call that has returned, and kills it
+//!   with SIGKILL at random moments of which the seeds are fixed.
+//! - **Damage**: turns over bytes of, cuts off and removes every file of a closed directory in turn.
+//! - **Compare**: the deterministic [`Commits`] and [`History`], and the models [`Content`] and [`TableModel`], say what
+//!   has to be there. They are public for tests of one's own.
+//!
+//! With `ALLUVIUM_E2E=full` in the environment everything random is done many times more.
+//!
+//! Needs a Unix system: SIGKILL is part of the contract.
+
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 mod content;
@@ -17,4 +66,3 @@ pub use harness::{Capabilities, EngineHarness, TableHarness, Tables};
 pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;
-use support::patience;

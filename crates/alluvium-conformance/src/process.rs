@@ -13,8 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
-
-use crate::patience;
+use std::time::Duration;
 
 /// Names the test that plays the child, so that no other test of the binary takes itself for one.
 const CHILD: &str = "ALLUVIUM_CONFORMANCE_CHILD";
@@ -23,6 +22,8 @@ const ROUND: &str = "ALLUVIUM_CONFORMANCE_ROUND";
 /// Begins a report; a line may hold what the test runner printed before.
 const REPORT: &str = "alluvium-conformance reports: ";
 const SIGKILL: i32 = 9;
+/// How long a child may make no report before it is taken for stuck. On a busy machine it may take its time to start.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A new process has the files of its parent open for a moment, the locks on them with it. Who starts one writes; who
 /// lets go of a lock and wants it back at once reads.
@@ -124,7 +125,7 @@ impl Victim {
         let mut reports = Vec::new();
         let mut output = String::new();
         while (reports.len() as u64) < count {
-            match self.lines.recv_timeout(patience()) {
+            match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => take(&line, &mut reports, &mut output),
                 Err(RecvTimeoutError::Disconnected) => self.fail("ended by itself", &output),
                 Err(RecvTimeoutError::Timeout) => self.fail("makes no progress", &output),

@@ -28,7 +28,7 @@ pub(crate) fn length(short: u64, full: u64) -> u64 {
 /// How long a test waits for what should come at once before it says that it does not come. No speed is asked for:
 /// this is so that a test which waits for ever fails instead.
 pub(crate) const fn patience() -> Duration {
-    Duration::from_secs(30)
+    Duration::from_secs(10)
 }
 
 /// Tells other threads to stop when it goes out of scope, in a panic too: else they would go on for ever.

@@ -1,4 +1,4 @@
-//! The suite for [`Table`](alluvium_core::Table).
+//! The suite for [`Table`].
 //!
 //! As in the [`engine`](crate::engine) suite, a test is a function that panics where the table does not keep its word,
 //! and its name begins with the number of the obligation it is about. [`table_suite!`](crate::table_suite) makes a

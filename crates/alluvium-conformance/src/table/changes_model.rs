@@ -31,7 +31,7 @@ enum Step {
 fn step(persistent: bool) -> impl Strategy<Value = Step> {
     let reopens = u32::from(persistent);
     prop_oneof![
-        8 => (0..25_u64, 1..40_u64).prop_map(|(back, count)| Step::Apply { back, count }),
+        8 => (0..25_u64, 1..60_u64).prop_map(|(back, count)| Step::Apply { back, count }),
         1 => (0..200_u64).prop_map(Step::Load),
         2 => (0..200_u64, 1..30_usize).prop_map(|(to, chunk)| Step::Repair { to, chunk }),
         3 => any::<bool>().prop_map(Step::Track),
@@ -64,10 +64,11 @@ impl Run<'_> {
         let ahead = |to: u64| (at + to).saturating_sub(100);
         match *step {
             Step::Apply { back, count } => {
-                let (from, to) = (at.saturating_sub(back), at + count);
+                let from = at.saturating_sub(back);
+                let to = from + count;
                 let changes = self.history.changes(from + 1..=to);
                 self.table.apply(&changes, &self.history.cursor(to)).unwrap();
-                self.arrive(to, false);
+                self.arrive(at.max(to), false);
             }
             Step::Load(to) => {
                 let model = TableModel::of(&self.history, ahead(to));

@@ -1,0 +1,34 @@
+//! Who tests the tests? Engines and tables that are sound but for one fault, and the tests that have to find it.
+//!
+//! Each test here breaks one promise of a sound engine or table on purpose, and fails unless the test of the kit that
+//! is about this promise fails. The same tests pass without the fault: `alluvium-memory` runs them all.
+
+mod engine;
+mod table;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What the test of the kit said.
+fn complaint(test: impl FnOnce()) -> Option<String> {
+    let panic = catch_unwind(AssertUnwindSafe(test)).err()?;
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    Some(text.unwrap_or_default().to_owned())
+}
+
+/// Fails unless the test of the kit fails, and says what is expected of it.
+#[track_caller]
+fn assert_found(test: impl FnOnce(), expected: &str) {
+    match complaint(test) {
+        None => panic!("the fault was not found"),
+        Some(text) => assert!(text.contains(expected), "found, but for another reason: {text}"),
+    }
+}
+
+/// Fails unless all is well without the fault.
+#[track_caller]
+fn assert_sound(test: impl FnOnce()) {
+    assert_eq!(complaint(test), None, "a sound engine is blamed");
+}
