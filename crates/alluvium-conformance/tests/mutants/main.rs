@@ -9,8 +9,8 @@ mod table;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the test of the kit said.
-fn complaint(test: impl FnOnce()) -> Option<String> {
-    let panic = catch_unwind(AssertUnwindSafe(test)).err()?;
+fn complaint(check: impl FnOnce()) -> Option<String> {
+    let panic = catch_unwind(AssertUnwindSafe(check)).err()?;
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -20,8 +20,8 @@ fn complaint(test: impl FnOnce()) -> Option<String> {
 
 /// Fails unless the test of the kit fails, and says what is expected of it.
 #[track_caller]
-fn assert_found(test: impl FnOnce(), expected: &str) {
-    match complaint(test) {
+fn assert_found(check: impl FnOnce(), expected: &str) {
+    match complaint(check) {
         None => panic!("the fault was not found"),
         Some(text) => assert!(text.contains(expected), "found, but for another reason: {text}"),
     }
@@ -29,6 +29,6 @@ fn assert_found(test: impl FnOnce(), expected: &str) {
 
 /// Fails unless all is well without the fault.
 #[track_caller]
-fn assert_sound(test: impl FnOnce()) {
-    assert_eq!(complaint(test), None, "a sound engine is blamed");
+fn assert_sound(check: impl FnOnce()) {
+    assert_eq!(complaint(check), None, "a sound engine is blamed");
 }
