@@ -430,17 +430,20 @@ fn pauses() -> ExponentialBackoff {
     }
 }
 
-/// An error with its sources on one line.
+/// An error with its sources on one line. Some clients say their source in their own text too; it is said once.
 struct Chain<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            if !said.contains(&text) {
+                said = format!("{said}: {text}");
+            }
             source = error.source();
         }
-        Ok(())
+        f.write_str(&said)
     }
 }
