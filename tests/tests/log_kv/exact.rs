@@ -61,7 +61,13 @@ async fn obligation_1_through_a_deleted_consumer() {
     // At rest.
     fixture.delete_consumers().await;
     fixture.bucket.put("after", "the second").await;
+    let begin = tokio::time::Instant::now();
     expect(&mut stream, FLOOD + 1, FLOOD + 1).await;
+    let elapsed = begin.elapsed();
+    assert!(
+        elapsed < Duration::from_secs(3),
+        "the server said it, no heartbeat had to be missed: {elapsed:?}"
+    );
     fixture.consumers_become(1).await;
 }
 

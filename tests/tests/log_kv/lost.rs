@@ -158,7 +158,7 @@ async fn a_server_that_does_not_answer_is_unavailable() {
     let fixture = Fixture::new().await;
     let client = fixture.server.client().await;
     let log = KvLog::builder(client, BUCKET)
-        .request_timeout(Duration::from_millis(300))
+        .request_timeout(Duration::from_secs(1))
         .open()
         .await
         .unwrap();

@@ -34,6 +34,23 @@ async fn obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing() {
 }
 
 #[tokio::test]
+async fn obligation_2_the_loss_of_the_last_messages_shows() {
+    let fixture = Fixture::new().await;
+    fixture.fill(0, 10, 100).await;
+    let client = options()
+        .subscription_capacity(4)
+        .connect(fixture.server.url())
+        .await
+        .unwrap();
+    let log = open(client).await;
+    let mut stream = read(&log, 1).await;
+    expect(&mut stream, 1, 1).await;
+    // The client drops what has no room, and nothing comes after it that would show the gap.
+    assert_eq!(settled(&fixture).await, 10);
+    expect(&mut stream, 2, 10).await;
+}
+
+#[tokio::test]
 async fn obligation_2_what_is_in_flight_is_bounded() {
     const COUNT: u64 = 10_000;
     let fixture = Fixture::new().await;

@@ -38,13 +38,13 @@ use status::Status;
 /// The server says so often that it is there while it has nothing to deliver.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The same for a listing, whose end it can mark.
-const LISTING_HEARTBEAT: Duration = Duration::from_millis(250);
-/// The same for the pull that asks whether a listing is at its end.
-const PROBE_HEARTBEAT: Duration = Duration::from_millis(10);
+const LISTING_HEARTBEAT: Duration = Duration::from_millis(10);
 /// A silence longer than two heartbeats is a loss.
 const SILENCE: u32 = 2;
 /// How long the server keeps a pull.
 const EXPIRES: Duration = Duration::from_secs(30);
+/// The same for a listing, of which nobody may be reading the heartbeats.
+const LISTING_EXPIRES: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to go on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -103,8 +103,6 @@ struct Live {
     next: u64,
     /// Looks since the server last said anything.
     silent: u32,
-    /// Whether the pull that asks for the end has to be sent.
-    probe: bool,
 }
 
 /// What a message comes to.
@@ -150,6 +148,7 @@ impl Reader {
         let pulls = Pulls::new(
             least(open.limits.messages, self.budget.messages),
             least(open.limits.bytes, self.budget.bytes),
+            self.course.purpose == Purpose::Follow,
         );
         if open.pending == 0 {
             let sequence = open.last.max(self.course.position);
@@ -168,7 +167,6 @@ impl Reader {
             pulls,
             next: 1,
             silent: 0,
-            probe: false,
         }));
     }
 
@@ -247,7 +245,7 @@ impl Live {
         purpose: Purpose,
         context: &mut Context<'_>,
     ) -> Result<(), ()> {
-        while let Some((id, grant, heartbeat)) = self.wanted(purpose) {
+        while let Some((id, grant)) = self.pulls.wanted() {
             match Sink::<OutboundMessage>::poll_ready(Pin::new(client), context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(()),
@@ -256,35 +254,26 @@ impl Live {
             let request = OutboundMessage {
                 subject: self.next_subject.clone(),
                 reply: Some(Subject::from(format!("{}.{id}", self.open.inbox))),
-                payload: self.request(grant, heartbeat).into(),
+                payload: self.request(grant, purpose).into(),
                 headers: None,
             };
             Sink::<OutboundMessage>::start_send(Pin::new(client), request).map_err(|_| ())?;
             self.pulls.sent(grant);
-            self.probe = false;
         }
         Ok(())
     }
 
-    fn wanted(&self, purpose: Purpose) -> Option<(u64, Grant, Duration)> {
-        if self.probe {
-            let (id, grant) = self.pulls.probe();
-            return Some((id, grant, PROBE_HEARTBEAT));
-        }
-        let heartbeat = match purpose {
-            Purpose::Follow => HEARTBEAT,
-            Purpose::List { .. } => LISTING_HEARTBEAT,
+    fn request(&self, grant: Grant, purpose: Purpose) -> String {
+        let (expires, heartbeat, no_wait) = match purpose {
+            Purpose::Follow => (EXPIRES, HEARTBEAT, ""),
+            // Such a pull ends when the server has nothing more to deliver just then.
+            Purpose::List { .. } => (LISTING_EXPIRES, LISTING_HEARTBEAT, r#","no_wait":true"#),
         };
-        let (id, grant) = self.pulls.wanted()?;
-        Some((id, grant, heartbeat))
-    }
-
-    fn request(&self, grant: Grant, heartbeat: Duration) -> String {
         let longest = self.open.limits.expires;
         let expires = if longest.is_zero() {
-            EXPIRES
+            expires
         } else {
-            EXPIRES.min(longest)
+            expires.min(longest)
         };
         // The server takes no heartbeat longer than half of what the pull lives.
         let heartbeat = heartbeat.min(expires / 2);
@@ -292,7 +281,7 @@ impl Live {
             .bytes
             .map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
         format!(
-            r#"{{"batch":{},"expires":{},"idle_heartbeat":{}{max_bytes}}}"#,
+            r#"{{"batch":{},"expires":{},"idle_heartbeat":{}{max_bytes}{no_wait}}}"#,
             grant.messages,
             expires.as_nanos(),
             heartbeat.as_nanos(),
@@ -334,10 +323,6 @@ impl Reader {
         let sequence = Sequence::new(delivery.sequence);
         let timestamp = Timestamp::from_nanos(delivery.nanos);
         let at_end = delivery.pending == 0;
-        let ends = self.course.purpose != Purpose::Follow && at_end && sequence >= live.open.last;
-        // Short of where the log ended when the listing began, the count of pending messages is not enough: a heartbeat
-        // says how far the consumer has really come. Beyond it there may be no heartbeat, for writers may never pause.
-        live.probe = self.course.purpose != Purpose::Follow && at_end && !ends;
         self.course.seen = Some((sequence, timestamp));
         // A listing that began again comes past what it has given.
         let wanted = sequence > self.course.position;
@@ -355,25 +340,20 @@ impl Reader {
             Ok(change) => change,
             Err(error) => return Outcome::Fail(error),
         };
-        self.give(change, wanted, at_end, ends)
+        self.give(change, wanted, at_end)
     }
 
     /// Gives a change, and says afterwards what it has come to.
-    fn give(&mut self, change: Change, wanted: bool, at_end: bool, ends: bool) -> Outcome {
+    fn give(&mut self, change: Change, wanted: bool, at_end: bool) -> Outcome {
         let wanted = wanted && (!self.sift || self.course.scope.matches(&change.key));
         let follows = self.course.purpose == Purpose::Follow;
         let position = self.course.position;
         if wanted {
             self.caught_up = None;
-            if ends {
-                self.state = State::Ended;
-            }
-            if ends || (at_end && follows) {
+            if at_end && follows {
                 self.held = Some(self.caught_up(position));
             }
             Outcome::Event(LogEvent::Change(change))
-        } else if ends {
-            Outcome::End(position)
         } else if at_end && follows && self.caught_up.is_none() {
             Outcome::Event(self.caught_up(position))
         } else {
@@ -420,6 +400,21 @@ impl Reader {
                     live.pulls.ended(id, messages, bytes, too_large);
                 }
                 Outcome::Nothing
+            }
+            Status::NoMessages => {
+                let Some(id) = live.pull_of(&message.subject) else {
+                    return Outcome::Nothing;
+                };
+                live.pulls.ended(id, 0, 0, false);
+                let last = live.open.last;
+                match self.course.purpose {
+                    // At the end of the log, or where a message of the server's list is gone: a heartbeat will say.
+                    Purpose::List { .. } if live.open.skips && self.course.position < last => {
+                        Outcome::Nothing
+                    }
+                    Purpose::List { .. } => Outcome::End(self.course.position.max(last)),
+                    Purpose::Follow => Outcome::Nothing,
+                }
             }
             Status::Gone => Outcome::Replace(Cause::Gone),
             Status::Refused(why) => Outcome::Fail(self.api.refused("pulling", why)),

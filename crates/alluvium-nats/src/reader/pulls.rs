@@ -28,6 +28,8 @@ struct Pull {
 pub(crate) struct Pulls {
     /// What a whole pull grants.
     whole: Grant,
+    /// How many pulls are kept with the server.
+    most: usize,
     live: Vec<Pull>,
     next: u64,
     /// What came in and has not been put down to a pull that ended.
@@ -37,14 +39,16 @@ pub(crate) struct Pulls {
 }
 
 impl Pulls {
-    /// No pull yet; together they will grant so much.
-    pub(crate) fn new(messages: u64, bytes: u64) -> Self {
+    /// No pull yet; together they will grant so much. One at a time, unless the pipe is to be kept full.
+    pub(crate) fn new(messages: u64, bytes: u64, full: bool) -> Self {
         Self {
             whole: Grant {
                 messages: (messages / 2).max(1),
                 bytes: Some((bytes / 2).max(1)),
             },
-            live: Vec::with_capacity(4),
+            // Where a single message is all that may be in flight, so is a single pull.
+            most: if full && messages > 3 { 2 } else { 1 },
+            live: Vec::with_capacity(2),
             next: 0,
             taken: (0, 0),
             alone: false,
@@ -53,12 +57,7 @@ impl Pulls {
 
     /// The next pull to send, and its number. `None` while there are enough.
     pub(crate) fn wanted(&self) -> Option<(u64, Grant)> {
-        // Where a single message is all that may be in flight, so is a single pull.
-        let enough = if self.alone || self.whole.messages == 1 {
-            1
-        } else {
-            2
-        };
+        let enough = if self.alone { 1 } else { self.most };
         if self.live.len() >= enough {
             return None;
         }
@@ -76,17 +75,6 @@ impl Pulls {
             self.whole
         };
         Some((self.next, grant))
-    }
-
-    /// A pull besides the others, and its number: for its heartbeat rather than for messages.
-    pub(crate) fn probe(&self) -> (u64, Grant) {
-        (
-            self.next,
-            Grant {
-                messages: 1,
-                bytes: self.whole.bytes,
-            },
-        )
     }
 
     /// The wanted pull was sent.
@@ -255,9 +243,10 @@ mod tests {
         fn the_pipe_never_stalls_and_never_holds_more_than_granted(
             sizes in prop::collection::vec(prop_oneof![Just(10_u64), Just(20), 1..200_u64], 1..400),
             (messages, bytes) in (1..40_u64, 20..200_u64),
+            full in any::<bool>(),
             rhythm in prop::collection::vec(0..6_usize, 1..20),
         ) {
-            let (mut pulls, mut server) = (Pulls::new(messages, bytes), Server::default());
+            let (mut pulls, mut server) = (Pulls::new(messages, bytes, full), Server::default());
             send(&mut pulls, &mut server);
             let mut beats = rhythm.iter().cycle();
             for size in sizes {
@@ -282,7 +271,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_in_the_books_change_nothing() {
-        let mut pulls = Pulls::new(8, 800);
+        let mut pulls = Pulls::new(8, 800, true);
         let (_, grant) = pulls.wanted().unwrap();
         pulls.sent(grant);
         pulls.ended(7, 0, 0, true);

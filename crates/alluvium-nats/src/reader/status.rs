@@ -21,6 +21,8 @@ pub(crate) enum Status {
         /// Whether it ended because the next message did not fit.
         too_large: bool,
     },
+    /// A pull is over because there is nothing to deliver just now. Told only of those that asked for it.
+    NoMessages,
     /// The consumer is gone, or moved: whether the log is too is to be found out.
     Gone,
     /// The server does not take such pulls.
@@ -48,7 +50,8 @@ impl Status {
                 consumer_sequence: number("Nats-Last-Consumer").unwrap_or(0),
                 sequence: number("Nats-Last-Stream").unwrap_or(0),
             },
-            StatusCode::NOT_FOUND | StatusCode::TIMEOUT => ended(false),
+            StatusCode::NOT_FOUND => Self::NoMessages,
+            StatusCode::TIMEOUT => ended(false),
             StatusCode::REQUEST_TERMINATED if description == "Batch Completed" => ended(false),
             StatusCode::REQUEST_TERMINATED if description.starts_with("Message Size Exceeds") => ended(true),
             StatusCode::REQUEST_TERMINATED
