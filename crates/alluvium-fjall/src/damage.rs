@@ -49,6 +49,8 @@ pub(crate) struct Position {
     pub(crate) number: u64,
     /// fjall's sequence number of the last commit.
     pub(crate) seqno: u64,
+    /// The highest sequence number in fjall's own keyspace, which fjall forgets to count when it opens.
+    pub(crate) taken: u64,
 }
 
 fn keyspace_dir(data: &Path, keyspace: u64) -> PathBuf {
@@ -124,6 +126,7 @@ pub(crate) fn check(data: &Path, catalog: &Catalog) -> Result<Position, EngineEr
         check_manifest(&keyspace_dir(data, keyspace))?;
     }
 
+    let taken = highest(data, 0)?.unwrap_or_default();
     let journaled = journal::verify(data, catalog.commits, catalog.journal)?;
     let commits = persisted(data, catalog.commits)?;
     let commits_seqno = commits.as_ref().map_or(0, |(seqno, _)| *seqno);
@@ -152,6 +155,7 @@ pub(crate) fn check(data: &Path, catalog: &Catalog) -> Result<Position, EngineEr
                 Position {
                     number: last.record.number,
                     seqno: last.seqno,
+                    taken,
                 },
                 last.seqno,
             )
@@ -160,6 +164,7 @@ pub(crate) fn check(data: &Path, catalog: &Catalog) -> Result<Position, EngineEr
             Position {
                 number: commits.map_or(0, |(_, record)| record.number),
                 seqno: commits_seqno,
+                taken,
             },
             commits_seqno,
         ),

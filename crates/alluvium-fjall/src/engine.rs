@@ -119,6 +119,7 @@ impl FjallEngine {
             last,
             state_dir,
         });
+        writer.catch_up()?;
         adopt_spaces(&mut writer)?;
         Ok(Self {
             view: ArcSwapOption::from_pointee(writer.view()),
@@ -180,11 +181,9 @@ fn adopt_spaces(writer: &mut Writer) -> Result<(), EngineError> {
         }
         writer.insert_space(name, keyspace)?;
     }
-    let unknown = writer.db.list_keyspace_names();
-    for name in unknown
-        .iter()
-        .filter(|name| &***name != COMMITS && !wanted.contains_key(&***name))
-    {
+    let mut unknown = writer.db.list_keyspace_names();
+    unknown.retain(|name| &**name != COMMITS && !wanted.contains_key(&**name));
+    for name in &unknown {
         tracing::debug!(
             space = &**name,
             "dropping a space whose making or dropping was cut short"
@@ -192,7 +191,11 @@ fn adopt_spaces(writer: &mut Writer) -> Result<(), EngineError> {
         let keyspace = guarded(|| writer.db.keyspace(name, fjall::KeyspaceCreateOptions::default));
         writer.discard(keyspace.map_err(|failure| failure.into_engine_error("open", &data, &data))?);
     }
-    Ok(())
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        writer.mark(false)
+    }
 }
 
 impl Engine for FjallEngine {
