@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use alluvium_e2e::NatsServer;
 use alluvium_e2e::command::{Replicate, alluvium, stored_cursor};
+use alluvium_e2e::{NatsServer, wait};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::{self, kv};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -26,6 +28,8 @@ use crate::history::{FileChange, Repository};
 const BUCKET: &str = "git";
 /// Puts that wait for their acknowledgement at a time.
 const IN_FLIGHT: usize = 512;
+/// Until the flood must have come to its middle.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> ExitCode {
     let result = repository_from_arguments().and_then(|repository| {
@@ -84,16 +88,26 @@ async fn run(repository: &Path) -> Result<()> {
     let (first, second) = history.changes.split_at(history.changes.len().div_ceil(2));
     let begin = Instant::now();
     let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &["--engine", "fjall"])?;
-    publish(&context, first).await?;
+    let published = Arc::new(AtomicU64::new(0));
+    publish(&context, first, &published).await?;
     replicator.wait_for_cursor(1).await?;
 
     // The flood goes on while the replicator is killed and started again.
     let flood = tokio::spawn({
-        let (context, second) = (context.clone(), second.to_vec());
-        async move { publish(&context, &second).await }
+        let (context, second, published) = (context.clone(), second.to_vec(), Arc::clone(&published));
+        async move { publish(&context, &second, &published).await }
     });
+    let middle = (first.len() + second.len() / 4) as u64;
+    wait::until(PATIENCE, "the flood goes on", || {
+        published.load(Ordering::Relaxed) >= middle
+    })
+    .await;
     let killed_at = replicator.kill().await?;
-    println!("killed with SIGKILL: the last cursor it told was {killed_at}");
+    println!(
+        "killed with SIGKILL when {} of {} messages were published; the last cursor it had told was {killed_at}",
+        published.load(Ordering::Relaxed),
+        history.changes.len()
+    );
     let resumed_from = stored_cursor(&state).await?.unwrap_or(0);
     ensure!(
         resumed_from >= killed_at,
@@ -101,7 +115,7 @@ async fn run(repository: &Path) -> Result<()> {
     );
     let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &[])?;
     flood.await??;
-    let published = begin.elapsed();
+    let flooded = begin.elapsed();
 
     let last = last_sequence(&context).await?;
     ensure!(
@@ -112,13 +126,14 @@ async fn run(repository: &Path) -> Result<()> {
     let caught_up = begin.elapsed();
     let read = replicator.finish().await?;
     #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
-    let rate = last as f64 / published.as_secs_f64();
+    let rate = last as f64 / flooded.as_secs_f64();
     println!(
         "published {last} messages in {:.2} s ({rate:.0}/s)",
-        published.as_secs_f64()
+        flooded.as_secs_f64()
     );
     println!(
-        "resumed from {resumed_from}, read {read} messages after that, caught up with {last} after {:.2} s",
+        "resumed from {resumed_from}, read {read} of the {} messages after that (the others had been replaced), caught up with {last} after {:.2} s",
+        last - resumed_from,
         caught_up.as_secs_f64()
     );
     ensure!(
@@ -130,7 +145,7 @@ async fn run(repository: &Path) -> Result<()> {
 }
 
 /// Publishes changes in order, many in flight at a time.
-async fn publish(context: &jetstream::Context, changes: &[FileChange]) -> Result<()> {
+async fn publish(context: &jetstream::Context, changes: &[FileChange], published: &AtomicU64) -> Result<()> {
     let mut acknowledgements = FuturesUnordered::new();
     for change in changes {
         let subject = format!("$KV.{BUCKET}.{}", key::encode(&change.path));
@@ -143,11 +158,17 @@ async fn publish(context: &jetstream::Context, changes: &[FileChange]) -> Result
         };
         acknowledgements.push(sent.into_future());
         if acknowledgements.len() >= IN_FLIGHT {
-            acknowledgements.next().await.transpose()?;
+            acknowledgements
+                .next()
+                .await
+                .transpose()
+                .context("a message was not stored")?;
+            published.fetch_add(1, Ordering::Relaxed);
         }
     }
     while let Some(acknowledgement) = acknowledgements.next().await {
         acknowledgement.context("a message was not stored")?;
+        published.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }
