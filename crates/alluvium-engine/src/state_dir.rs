@@ -281,3 +281,6 @@ fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StateDirE
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,6 @@
 mod changes;
 mod layout;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::path::PathBuf;

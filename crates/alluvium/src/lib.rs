@@ -28,6 +28,11 @@
 
 mod open;
 
+/// The example in the project's README is compiled like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 pub use alluvium_core::*;
 pub use alluvium_engine::{
     Engine, EngineError, EngineSnapshot, EngineStats, EngineTable, StateDir, StateDirError,

@@ -1,1 +1,0 @@
-//! Covered by the conformance suite; here only what needs the inside.
