@@ -72,7 +72,7 @@ impl History {
         }
         let length = match random.below(20) {
             0 | 1 => 0,
-            2 => 10_000,
+            2 => 4_000,
             _ => random.index(300),
         };
         Change::put(key, random.bytes(length), sequence, timestamp)

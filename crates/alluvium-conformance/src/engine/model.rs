@@ -154,7 +154,7 @@ impl Run<'_> {
 /// Whatever is done to the engine, it and its snapshots hold what a map would.
 pub fn o1_o2_o3_o4_o5_o6_random_operations_leave_what_they_leave_in_a_map(harness: &dyn EngineHarness) {
     let steps = prop::collection::vec(step(harness.capabilities().persistent), 1..30);
-    property(length(12, 400), &steps, |steps| {
+    property(length(8, 400), &steps, |steps| {
         let mut run = Run {
             engine: OpenEngine::new(harness),
             model: Content::default(),
