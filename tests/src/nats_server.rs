@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -199,14 +200,29 @@ async fn tcp_answers(url: &str) -> bool {
     error.is_some_and(|error| error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation)
 }
 
-/// A loopback port that nobody listens on.
+/// A loopback port that nobody listens on, and that nobody else in this process was given.
+///
+/// It lies below what systems take for outgoing connections: out of that range, a client that tries to reconnect can be
+/// given the very port it connects to while its server is down, and is connected to itself.
 ///
 /// # Panics
 ///
 /// If there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        // Processes side by side begin at different places.
+        let place = std::process::id()
+            .wrapping_mul(101)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + place % COUNT).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {COUNT} is free");
 }
 
 /// The nats-server to run: a variable that names it, the pinned one, or the PATH's.

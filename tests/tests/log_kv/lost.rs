@@ -156,15 +156,14 @@ async fn a_closed_client_ends_the_stream() {
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_unavailable() {
     let fixture = Fixture::new().await;
-    let client = fixture.server.client().await;
-    let log = KvLog::builder(client, BUCKET)
+    let proxy = Proxy::start(fixture.server.port()).await;
+    let log = KvLog::builder(client(&proxy.url()).await, BUCKET)
         .request_timeout(Duration::from_secs(1))
         .open()
         .await
         .unwrap();
-    fixture.server.signal("STOP");
+    proxy.stall(true);
     let error = alluvium::Log::bounds(&log).await.unwrap_err();
-    fixture.server.signal("CONT");
     assert!(matches!(error, LogError::Unavailable { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert!(

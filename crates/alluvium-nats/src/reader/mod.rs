@@ -66,8 +66,9 @@ enum Cause {
     Silence,
     /// The server says that the consumer is gone.
     Gone,
-    /// The list of last messages was overtaken by new ones, which the server waits for again and again.
-    Overtaken,
+    /// The server is through with its list of last messages, or stopped where one of them was gone: it does so at each,
+    /// and does not say which it is. Another consumer tells, and goes on with every message.
+    Skipped,
 }
 
 /// A stream of what the log has.
@@ -183,7 +184,7 @@ impl Reader {
                 };
                 self.budget.messages = (self.budget.messages / 2).min(came).max(1);
             }
-            Cause::Overtaken => {
+            Cause::Skipped => {
                 if let Purpose::List { every, .. } = &mut self.course.purpose {
                     *every = true;
                 }
@@ -192,7 +193,7 @@ impl Reader {
         }
         let pause = match cause {
             // Nothing is wrong with the server, or it was the connection's turn to wait.
-            Cause::Reconnected | Cause::Gap | Cause::Overtaken => Duration::ZERO,
+            Cause::Reconnected | Cause::Gap | Cause::Skipped => Duration::ZERO,
             Cause::Silence | Cause::Gone => self.pauses.next_backoff().unwrap_or(LONGEST_PAUSE),
         };
         let (api, course) = (Arc::clone(&self.api), self.course.clone());
@@ -384,10 +385,7 @@ impl Reader {
                         Outcome::Event(self.caught_up(sequence))
                     }
                     Purpose::Follow => Outcome::Nothing,
-                    // The server stops wherever a message of its list is gone, and waits.
-                    Purpose::List { .. } if live.open.skips && sequence < live.open.last => {
-                        Outcome::Replace(Cause::Overtaken)
-                    }
+                    Purpose::List { .. } if live.open.skips => Outcome::Replace(Cause::Skipped),
                     Purpose::List { .. } => Outcome::End(sequence),
                 }
             }
@@ -406,14 +404,10 @@ impl Reader {
                     return Outcome::Nothing;
                 };
                 live.pulls.ended(id, 0, 0, false);
-                let last = live.open.last;
                 match self.course.purpose {
-                    // At the end of the log, or where a message of the server's list is gone: a heartbeat will say.
-                    Purpose::List { .. } if live.open.skips && self.course.position < last => {
-                        Outcome::Nothing
-                    }
-                    Purpose::List { .. } => Outcome::End(self.course.position.max(last)),
                     Purpose::Follow => Outcome::Nothing,
+                    Purpose::List { .. } if live.open.skips => Outcome::Replace(Cause::Skipped),
+                    Purpose::List { .. } => Outcome::End(self.course.position.max(live.open.last)),
                 }
             }
             Status::Gone => Outcome::Replace(Cause::Gone),
