@@ -17,6 +17,9 @@
 //! | `CONSUMER.CREATE.<stream>.>` | each read: one ephemeral consumer in memory, however many filters the scope has |
 //! | `CONSUMER.MSG.NEXT.<stream>.*` | to pull |
 //! | `CONSUMER.DELETE.<stream>.*` | to leave nothing behind; without it the server tidies up after half a minute |
+//!
+//! A server says nothing to whoever asks without permission: such a request ends as
+//! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
 
 mod api;
 mod change;

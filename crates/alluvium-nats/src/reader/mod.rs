@@ -8,6 +8,7 @@
 //! The stream is polled by hand. Whatever has arrived is handed on without a timer, a task or a channel in between; only
 //! when nothing has arrived is it looked whether the connection is the same and the server still speaks.
 
+mod live;
 mod pulls;
 mod reply;
 mod status;
@@ -18,33 +19,25 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use alluvium_core::{Change, LogError, LogEvent, Sequence, Timestamp};
-use async_nats::message::OutboundMessage;
-use async_nats::{Client, Message, Subject};
+use async_nats::{Client, Message};
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use futures_util::{Sink, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::debug;
 
 use crate::api::{Api, LOOK};
 use crate::change::{self, Stored};
 use crate::consumer::{self, Course, Open, Purpose};
-use pulls::{Grant, Pulls};
+use live::{HEARTBEAT, Live};
+use pulls::Pulls;
 use reply::Delivery;
 use status::Status;
 
-/// The server says so often that it is there while it has nothing to deliver.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// The same for a listing, whose end it can mark.
-const LISTING_HEARTBEAT: Duration = Duration::from_millis(10);
 /// A silence longer than two heartbeats is a loss.
 const SILENCE: u32 = 2;
-/// How long the server keeps a pull.
-const EXPIRES: Duration = Duration::from_secs(30);
-/// The same for a listing, of which nobody may be reading the heartbeats.
-const LISTING_EXPIRES: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to go on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -93,17 +86,6 @@ enum State {
     Live(Box<Live>),
     Opening(BoxFuture<'static, Result<Open, LogError>>),
     Ended,
-}
-
-/// A consumer that is being read.
-struct Live {
-    open: Open,
-    next_subject: Subject,
-    pulls: Pulls,
-    /// The consumer sequence of the next message.
-    next: u64,
-    /// Looks since the server last said anything.
-    silent: u32,
 }
 
 /// What a message comes to.
@@ -162,13 +144,8 @@ impl Reader {
                 return;
             }
         }
-        self.state = State::Live(Box::new(Live {
-            next_subject: self.api.next_subject(&open.consumer.name),
-            open,
-            pulls,
-            next: 1,
-            silent: 0,
-        }));
+        let next_subject = self.api.next_subject(&open.consumer.name);
+        self.state = State::Live(Box::new(Live::new(open, next_subject, pulls)));
     }
 
     /// Lets go of the consumer and makes another one.
@@ -236,67 +213,6 @@ async fn reopen(api: Arc<Api>, course: Course, pause: Duration) -> Result<Open, 
         })
     })
     .await
-}
-
-impl Live {
-    /// Sends the pulls that are wanted, as far as the client takes them.
-    fn poll_pulls(
-        &mut self,
-        client: &mut Client,
-        purpose: Purpose,
-        context: &mut Context<'_>,
-    ) -> Result<(), ()> {
-        while let Some((id, grant)) = self.pulls.wanted() {
-            match Sink::<OutboundMessage>::poll_ready(Pin::new(client), context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Err(()),
-                Poll::Pending => return Ok(()),
-            }
-            let request = OutboundMessage {
-                subject: self.next_subject.clone(),
-                reply: Some(Subject::from(format!("{}.{id}", self.open.inbox))),
-                payload: self.request(grant, purpose).into(),
-                headers: None,
-            };
-            Sink::<OutboundMessage>::start_send(Pin::new(client), request).map_err(|_| ())?;
-            self.pulls.sent(grant);
-        }
-        Ok(())
-    }
-
-    fn request(&self, grant: Grant, purpose: Purpose) -> String {
-        let (expires, heartbeat, no_wait) = match purpose {
-            Purpose::Follow => (EXPIRES, HEARTBEAT, ""),
-            // Such a pull ends when the server has nothing more to deliver just then.
-            Purpose::List { .. } => (LISTING_EXPIRES, LISTING_HEARTBEAT, r#","no_wait":true"#),
-        };
-        let longest = self.open.limits.expires;
-        let expires = if longest.is_zero() {
-            expires
-        } else {
-            expires.min(longest)
-        };
-        // The server takes no heartbeat longer than half of what the pull lives.
-        let heartbeat = heartbeat.min(expires / 2);
-        let max_bytes = grant
-            .bytes
-            .map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
-        format!(
-            r#"{{"batch":{},"expires":{},"idle_heartbeat":{}{max_bytes}{no_wait}}}"#,
-            grant.messages,
-            expires.as_nanos(),
-            heartbeat.as_nanos(),
-        )
-    }
-
-    /// The number of the pull that a status is about.
-    fn pull_of(&self, subject: &str) -> Option<u64> {
-        subject
-            .strip_prefix(&self.open.inbox)?
-            .strip_prefix('.')?
-            .parse()
-            .ok()
-    }
 }
 
 impl Reader {
