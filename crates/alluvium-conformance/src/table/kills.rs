@@ -56,7 +56,7 @@ fn apply_and_kill(harness: &dyn TableHarness, test: ThisTest, history: &History,
     for round in 0..length(4, 60) {
         let reports = test
             .start(&directory.path(), round)
-            .kill_after(random.below(length(100, 1_500)), random.below(200_000));
+            .kill_after(random.below(100), random.below(200_000));
         let acknowledged = reports.last().map_or(at, |number| number.parse::<u64>().unwrap());
         let (tables, table) = open(harness, &directory.path()).unwrap();
         let snapshot = table.snapshot().unwrap();

@@ -383,7 +383,7 @@ fn an_empty_value_that_is_taken_for_none() {
 fn readers_that_wait_for_a_commit() {
     found(
         Fault::OneLock,
-        &[(suite::o7_readers_do_not_wait_for_a_commit, "reads within them")],
+        &[(suite::o7_readers_do_not_wait_for_a_commit, "keep its pace")],
     );
 }
 

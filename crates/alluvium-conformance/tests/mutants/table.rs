@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use alluvium_conformance::{EngineHarness, TableHarness, Tables, ThisTest, table as suite};
 use alluvium_core::{
@@ -116,10 +118,13 @@ impl Table for Broken {
         match self.fault {
             Fault::CursorLater if !changes.is_empty() => {
                 self.inner.amend(changes)?;
+                // As long as a write to a disk takes.
+                thread::sleep(Duration::from_micros(200));
                 own.clear();
             }
             Fault::CursorFirst if !changes.is_empty() => {
                 self.inner.apply(&[], cursor)?;
+                thread::sleep(Duration::from_micros(200));
                 let at = self.inner.cursor();
                 self.inner.amend(changes)?;
                 return self.inner.apply(&[], &at.unwrap_or_else(|| cursor.clone()));
