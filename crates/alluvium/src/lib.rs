@@ -42,7 +42,7 @@ pub use alluvium_fjall::{FjallEngine, FjallOptions};
 #[cfg(feature = "memory")]
 pub use alluvium_memory::{MemoryEngine, MemoryOptions};
 #[cfg(feature = "nats")]
-pub use alluvium_nats::KvLog;
+pub use alluvium_nats::{KvLog, KvLogBuilder};
 pub use alluvium_runtime::{
     Replica, ReplicaBuilder, ReplicaError, State, Status, Subscription, SubscriptionError,
 };
