@@ -264,7 +264,7 @@ impl Table for EngineTable {
                 found => {
                     return found
                         .map_err(storage)?
-                        .map(|row| layout::entry(&self.name, &row))
+                        .map(|row| layout::entry(&self.name, row))
                         .transpose();
                 }
             }

@@ -42,13 +42,6 @@ impl Key {
             Repr::Shared(bytes) => bytes,
         }
     }
-
-    pub(crate) fn to_bytes(&self) -> Bytes {
-        match &self.0 {
-            Repr::Inline(..) => Bytes::copy_from_slice(self.as_slice()),
-            Repr::Shared(bytes) => Bytes::from_owner(Arc::clone(bytes)),
-        }
-    }
 }
 
 impl Borrow<[u8]> for Key {
@@ -108,7 +101,6 @@ mod tests {
             let bytes: Vec<u8> = (0..).take(length).collect();
             let key = Key::new(&bytes);
             assert_eq!(key.as_slice(), bytes);
-            assert_eq!(key.to_bytes(), bytes);
         }
     }
 

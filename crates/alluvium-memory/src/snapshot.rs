@@ -6,7 +6,7 @@ use std::vec;
 
 use alluvium_core::KeyRange;
 use alluvium_engine::{EngineError, EngineSnapshot, Pair, PairIter, Space};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::row::{Key, Value};
 use crate::state::{Rows, State};
@@ -15,6 +15,11 @@ use crate::state::{Rows, State};
 const FIRST_CHUNK: usize = 16;
 /// How many rows a long scan takes from the map in one go.
 const LARGEST_CHUNK: usize = 256;
+
+/// Longer values are shared instead of copied.
+const LONGEST_COPY: usize = 1_024;
+/// What a row is reckoned to take in a chunk's allocation; where it is more, the chunk takes another.
+const TYPICAL_ROW: usize = 256;
 
 /// A view that stands still. It shares its rows with the engine, and keeps alive those that the engine has
 /// replaced since.
@@ -41,13 +46,14 @@ impl EngineSnapshot for MemorySnapshot {
 }
 
 /// The pairs in a range. The map's own iterators borrow it, so this one owns the map and seeks again for every chunk
-/// of rows that it hands out.
+/// of rows that it hands out. Short rows are copied into one allocation a chunk, which costs less than to count a
+/// reference of each.
 struct Scan {
     rows: Rows,
     /// From where on rows have not been taken yet.
     start: Bound<Key>,
     end: Bound<Bytes>,
-    chunk: vec::IntoIter<(Key, Value)>,
+    chunk: vec::IntoIter<Pair>,
     /// How many rows to take next, 0 once there are none.
     next_chunk: usize,
 }
@@ -69,10 +75,22 @@ impl Scan {
             self.end.as_ref().map(Bytes::as_ref),
         );
         let mut chunk = Vec::with_capacity(self.next_chunk);
-        let rows = self.rows.range::<_, [u8]>(range).take(self.next_chunk);
-        chunk.extend(rows.map(|(key, value)| (key.clone(), value.clone())));
-        self.next_chunk = match chunk.last() {
-            Some((last, _)) if chunk.len() == self.next_chunk => {
+        let mut copies = BytesMut::with_capacity(self.next_chunk * TYPICAL_ROW);
+        let mut last = None;
+        for (key, value) in self.rows.range::<_, [u8]>(range).take(self.next_chunk) {
+            copies.extend_from_slice(key.as_slice());
+            let key_copy = copies.split().freeze();
+            let value = if value.as_slice().len() <= LONGEST_COPY {
+                copies.extend_from_slice(value.as_slice());
+                copies.split().freeze()
+            } else {
+                value.to_bytes()
+            };
+            chunk.push((key_copy, value));
+            last = Some(key);
+        }
+        self.next_chunk = match last {
+            Some(last) if chunk.len() == self.next_chunk => {
                 self.start = Bound::Excluded(last.clone());
                 LARGEST_CHUNK.min(2 * self.next_chunk)
             }
@@ -89,7 +107,6 @@ impl Iterator for Scan {
         if self.chunk.as_slice().is_empty() && self.next_chunk > 0 {
             self.refill();
         }
-        let (key, value) = self.chunk.next()?;
-        Some(Ok((key.to_bytes(), value.to_bytes())))
+        self.chunk.next().map(Ok)
     }
 }

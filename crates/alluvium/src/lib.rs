@@ -35,7 +35,7 @@ struct Readme;
 
 pub use alluvium_core::*;
 pub use alluvium_engine::{
-    Engine, EngineError, EngineSnapshot, EngineStats, EngineTable, StateDir, StateDirError,
+    Engine, EngineError, EngineSnapshot, EngineStats, EngineTable, Space, StateDir, StateDirError, WriteBatch,
 };
 #[cfg(feature = "fjall")]
 pub use alluvium_fjall::{FjallEngine, FjallOptions};

@@ -228,7 +228,7 @@ pub(super) fn current_change(
         .map_err(storage)?;
     if value[0] == PUT {
         let Some(row) = row else { return Ok(None) };
-        let entry = layout::entry(table, &row)?;
+        let entry = layout::entry(table, row)?;
         return Ok((entry.sequence == sequence)
             .then(|| Change::put(changed, entry.value, sequence, entry.timestamp)));
     }

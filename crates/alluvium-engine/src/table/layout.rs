@@ -1,7 +1,7 @@
 //! How a table's rows are laid out in its space: tags, keys, and what stands before a value.
 
 use alluvium_core::{Change, Entry, Row, Sequence, TableError, Timestamp};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -111,23 +111,26 @@ pub(super) fn pair(key: &[u8], entry: &Entry) -> (Bytes, Bytes) {
 }
 
 /// The entry that a row's value stands for.
-pub(super) fn entry(table: &str, row: &Bytes) -> Result<Entry, TableError> {
-    let (Some(sequence), Some(timestamp)) = (number(row, 0), number(row, 8)) else {
+pub(super) fn entry(table: &str, mut row: Bytes) -> Result<Entry, TableError> {
+    let (Some(sequence), Some(timestamp)) = (number(&row, 0), number(&row, 8)) else {
         return Err(corrupt(
             table,
             format!("a row of {} bytes is too short", row.len()),
         ));
     };
+    // In place: a slice would count one reference up and another down.
+    row.advance(HEADER);
     Ok(Entry {
-        value: row.slice(HEADER..),
+        value: row,
         sequence: Sequence::new(sequence),
         timestamp: Timestamp::from_nanos(timestamp.cast_signed()),
     })
 }
 
 /// The row that a pair stands for.
-pub(super) fn row(table: &str, key: &Bytes, value: &Bytes) -> Result<Row, TableError> {
-    Ok((key.slice(1..), entry(table, value)?))
+pub(super) fn row(table: &str, mut key: Bytes, value: Bytes) -> Result<Row, TableError> {
+    key.advance(1);
+    Ok((key, entry(table, value)?))
 }
 
 /// The big-endian number at an offset, if there are eight bytes.

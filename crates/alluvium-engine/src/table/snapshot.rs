@@ -36,7 +36,7 @@ impl TableSnapshot for EngineTableSnapshot {
             .engine
             .get(self.state.space, RowKey::new(key).as_ref())
             .map_err(storage)?;
-        row.map(|row| layout::entry(&self.table, &row)).transpose()
+        row.map(|row| layout::entry(&self.table, row)).transpose()
     }
 
     fn scan(&self, range: &KeyRange) -> Result<RowIter, TableError> {
@@ -47,7 +47,7 @@ impl TableSnapshot for EngineTableSnapshot {
         let table = Arc::clone(&self.table);
         Ok(Box::new(pairs.map(move |pair| {
             let (key, value) = pair.map_err(storage)?;
-            layout::row(&table, &key, &value)
+            layout::row(&table, key, value)
         })))
     }
 

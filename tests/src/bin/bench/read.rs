@@ -1,12 +1,13 @@
-//! `read`: `get` and `scan` of a table beside the bare engine that holds the same rows.
+//! `read`: `get` and `scan` of a table beside the bare engine that holds the same rows: fjall itself, and the memory
+//! engine without a table, with the plain map that it is made of as a further figure.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
 use alluvium::{
-    Cursor, Durability, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Table, Timestamp,
-    open_engine,
+    Cursor, Durability, Engine, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, MemoryEngine,
+    Sequence, Space, Table, Timestamp, open_engine,
 };
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -37,8 +38,9 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
         load(&table, &rows)?;
         let bare: Box<dyn Bare> = match engine {
             EngineKind::Fjall => Box::new(BareFjall::with(&rows, &dir.path().join("bare"))?),
-            _ => Box::new(BareMap::with(&rows)),
+            _ => Box::new(BareMemory::with(&rows)?),
         };
+        let map = BareMap::with(&rows);
         let (mut ours, mut theirs) = (
             Rates {
                 get: vec![],
@@ -49,7 +51,15 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
                 scan: vec![],
             },
         );
+        let mut plain = Rates {
+            get: vec![],
+            scan: vec![],
+        };
         for _ in 0..options.rounds {
+            plain
+                .get
+                .push(per_second(GETS, || gets(options.keys, |key| map.get(key)))?);
+            plain.scan.push(per_second(options.keys, || map.scan())?);
             theirs
                 .get
                 .push(per_second(GETS, || gets(options.keys, |key| bare.get(key)))?);
@@ -68,13 +78,12 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
                 Ok(bytes)
             })?);
         }
-        for (name, ours, theirs) in [
-            ("read_get", ours.get, theirs.get),
-            ("read_scan", ours.scan, theirs.scan),
+        for (name, ours, theirs, plain) in [
+            ("read_get", ours.get, theirs.get, plain.get),
+            ("read_scan", ours.scan, theirs.scan, plain.scan),
         ] {
-            let (ours, theirs) = (median(ours), median(theirs));
-            let figures =
-                json!({ "per_s": ours.round(), "bare_per_s": theirs.round(), "rows": options.keys });
+            let (ours, theirs, plain) = (median(ours), median(theirs), median(plain));
+            let figures = json!({ "per_s": ours.round(), "bare_per_s": theirs.round(), "plain_map_per_s": plain.round(), "rows": options.keys });
             report.result(name, engine.as_str(), ours / theirs, 0.9, &figures);
         }
         state.close()?;
@@ -158,6 +167,35 @@ impl Bare for BareFjall {
         let mut bytes = 0;
         for pair in self.keyspace.iter() {
             let (key, value) = pair.into_inner()?;
+            bytes += key.len() + value.len();
+        }
+        Ok(bytes)
+    }
+}
+
+/// The memory engine, through its own trait.
+struct BareMemory {
+    engine: MemoryEngine,
+    space: Space,
+}
+
+impl BareMemory {
+    fn with(rows: &[(Bytes, Bytes)]) -> Result<Self> {
+        let engine = MemoryEngine::in_memory();
+        let space = engine.ingest("bench", &mut rows.iter().cloned().map(Ok))?;
+        Ok(Self { engine, space })
+    }
+}
+
+impl Bare for BareMemory {
+    fn get(&self, key: &[u8]) -> Result<Option<usize>> {
+        Ok(self.engine.get(self.space, key)?.map(|value| value.len()))
+    }
+
+    fn scan(&self) -> Result<usize> {
+        let mut bytes = 0;
+        for pair in self.engine.snapshot()?.scan(self.space, &KeyRange::all())? {
+            let (key, value) = pair?;
             bytes += key.len() + value.len();
         }
         Ok(bytes)
