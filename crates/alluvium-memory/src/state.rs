@@ -4,6 +4,9 @@
 //! date first. So there are two states that take turns, and once they share no nodes any more a commit copies none. Only
 //! when a reader or a snapshot still holds the spare state is the current one cloned; a node that two states share is
 //! copied when one of them changes it, once however many rows of the commit lie in it.
+//!
+//! The price: every write is made twice, the nodes are there twice, and what a commit replaced stays in memory until the
+//! commit after it.
 
 use std::sync::Arc;
 
