@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_nats::jetstream;
 use tokio::task::JoinHandle;
@@ -47,6 +48,11 @@ impl Ledger {
     }
 }
 
+/// Messages in a row before a lull, and the lull: a feed goes on for about as long as it takes to store its messages at
+/// a few thousand a second, however fast the machine is.
+const BURST: u64 = 20;
+const LULL: Duration = Duration::from_millis(4);
+
 /// A running feed. It waits for each acknowledgement, so that the ledger knows every sequence.
 #[derive(Debug)]
 pub struct Feed {
@@ -75,6 +81,11 @@ impl Feed {
     /// What it has done so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Whether it has reached its limit.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Stops it. Gives all it did.
@@ -112,6 +123,9 @@ async fn run(
         if stop.load(Ordering::Relaxed) {
             return;
         }
+        if step % BURST == 0 {
+            tokio::time::sleep(LULL).await;
+        }
         let key = format!("key.{}", random.below(keys));
         let value = (random.below(4) > 0).then(|| {
             format!(
@@ -133,9 +147,9 @@ async fn run(
             match sent {
                 Ok(acknowledgement) => match acknowledgement.await {
                     Ok(acknowledgement) => break acknowledgement.sequence,
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 },
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
         ledger

@@ -10,10 +10,10 @@ use alluvium_e2e::feed::{Feed, Random};
 use alluvium_e2e::state::StateHome;
 use async_nats::jetstream::kv;
 
-/// Keys of the feed, and the messages after which it ends: few enough per key that nothing is replaced before it is
-/// read, so that the state at every cursor is known exactly.
-const KEYS: u64 = 1_000;
-const MESSAGES: u64 = 25_000;
+/// Keys of a feed, and the messages after which it ends, for each kill: enough that the feed goes on to the last kill,
+/// and few enough per key that the bucket's history holds them all, so that the state at every cursor is known exactly.
+const KEYS: u64 = 300;
+const MESSAGES: u64 = 8_000;
 
 async fn survives_kills(engine: EngineKind, durability: &str) {
     let kills = if alluvium_e2e::full() { 50 } else { 6 };
@@ -26,7 +26,7 @@ async fn survives_kills(engine: EngineKind, durability: &str) {
     let bucket = Bucket::create_with(&server, config).await;
     let home = StateHome::new(engine);
     let more = ["--engine", engine.as_str(), "--durability", durability];
-    let feed = Feed::start(bucket.context.clone(), "b", 7, KEYS, MESSAGES);
+    let feed = Feed::start(bucket.context.clone(), "b", 7, KEYS * kills, MESSAGES * kills);
     let mut random = Random(11);
     let mut resumed = 0;
     for kill in 0..kills {
@@ -54,6 +54,7 @@ async fn survives_kills(engine: EngineKind, durability: &str) {
         );
         resumed = stored;
     }
+    assert!(!feed.is_finished(), "the feed ended before the last kill");
     let ledger = feed.stop().await;
     assert!(resumed > 0, "no kill came late enough to leave a cursor");
     let replicate = Replicate::start(&server.url(), "b", &home.path(), &["--until-caught-up"]).unwrap();
@@ -100,7 +101,7 @@ async fn the_servers_death_in_mid_flood_loses_nothing() {
         let bucket = Bucket::create_with(&server, config).await;
         let home = StateHome::new(engine);
         let (replica, _state) = home.replica(&server, "b").await;
-        let feed = Feed::start(bucket.context.clone(), "b", 3, KEYS, MESSAGES);
+        let feed = Feed::start(bucket.context.clone(), "b", 3, KEYS * deaths, MESSAGES * deaths);
         let mut random = Random(5);
         for _ in 0..deaths {
             let enough = feed.ledger().len() + 200 + random.below(300);
