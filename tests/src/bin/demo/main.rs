@@ -22,6 +22,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::{self, kv};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::history::{FileChange, Repository};
 
@@ -92,12 +93,20 @@ async fn run(repository: &Path) -> Result<()> {
     publish(&context, first, &published).await?;
     replicator.wait_for_cursor(1).await?;
 
-    // The flood goes on while the replicator is killed and started again.
+    // The flood goes on while the replicator is killed and started again. Its last part waits for the kill, so that
+    // there is something left to read however short the history is.
+    let (during, after) = second.split_at(second.len() / 2);
+    let (killed, was_killed) = oneshot::channel();
     let flood = tokio::spawn({
-        let (context, second, published) = (context.clone(), second.to_vec(), Arc::clone(&published));
-        async move { publish(&context, &second, &published).await }
+        let (during, after) = (during.to_vec(), after.to_vec());
+        let (context, published) = (context.clone(), Arc::clone(&published));
+        async move {
+            publish(&context, &during, &published).await?;
+            was_killed.await?;
+            publish(&context, &after, &published).await
+        }
     });
-    let middle = (first.len() + second.len() / 4) as u64;
+    let middle = (first.len() + during.len() / 2) as u64;
     wait::until(PATIENCE, "the flood goes on", || {
         published.load(Ordering::Relaxed) >= middle
     })
@@ -108,6 +117,8 @@ async fn run(repository: &Path) -> Result<()> {
         published.load(Ordering::Relaxed),
         history.changes.len()
     );
+    // A flood that has failed by now says so itself.
+    let _ = killed.send(());
     let resumed_from = stored_cursor(&state).await?.unwrap_or(0);
     ensure!(
         resumed_from >= killed_at,
