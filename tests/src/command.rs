@@ -42,25 +42,31 @@ pub async fn alluvium<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
     command.output().await.context("cannot run alluvium")
 }
 
+/// What a reading subcommand (`status`, `scan`) prints of a state directory with `--json`.
+///
+/// # Errors
+///
+/// If it fails, with what it says.
+pub async fn read_json(subcommand: &str, state: &Path) -> Result<String> {
+    let output = alluvium([
+        subcommand.as_ref(),
+        "--json".as_ref(),
+        "--state".as_ref(),
+        state.as_os_str(),
+    ])
+    .await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "alluvium {subcommand}: {}", said.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// The cursor that a state directory holds, while nobody has it open; none before the first commit.
 ///
 /// # Errors
 ///
 /// If the directory cannot be read.
 pub async fn stored_cursor(state: &Path) -> Result<Option<u64>> {
-    let output = alluvium([
-        OsStr::new("status"),
-        "--json".as_ref(),
-        "--state".as_ref(),
-        state.as_ref(),
-    ])
-    .await?;
-    ensure!(
-        output.status.success(),
-        "alluvium status: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    let status: Value = serde_json::from_slice(&output.stdout)?;
+    let status: Value = serde_json::from_str(&read_json("status", state).await?)?;
     Ok(status.get("cursor").and_then(Value::as_u64))
 }
 

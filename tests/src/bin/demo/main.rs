@@ -9,14 +9,13 @@ mod history;
 mod key;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use alluvium_e2e::command::{Replicate, alluvium, stored_cursor};
+use alluvium_e2e::command::{Replicate, read_json, stored_cursor};
 use alluvium_e2e::{NatsServer, wait};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::{self, kv};
@@ -191,20 +190,8 @@ async fn last_sequence(context: &jetstream::Context) -> Result<u64> {
 
 /// What the state directory holds: path to mode and blob.
 async fn stored_rows(state: &Path) -> Result<BTreeMap<Vec<u8>, String>> {
-    let output = alluvium([
-        OsStr::new("scan"),
-        "--json".as_ref(),
-        "--state".as_ref(),
-        state.as_ref(),
-    ])
-    .await?;
-    ensure!(
-        output.status.success(),
-        "alluvium scan: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
     let mut rows = BTreeMap::new();
-    for line in String::from_utf8(output.stdout)?.lines() {
+    for line in read_json("scan", state).await?.lines() {
         let entry: Value = serde_json::from_str(line)?;
         let field = |name| {
             entry
