@@ -5,6 +5,9 @@
 //! the [`Cursor`] that it is exact at. What to do with a table and a log that meet again is decided by
 //! [`plan`], a pure function.
 //!
+//! A [`StateBackend`] is where it all lives: tables, and the partials that stateful operators persist per [`Vnode`]
+//! and [`Epoch`], sealed once and fenced by [`AssignmentVersion`].
+//!
 //! This crate does no I/O, starts no task and needs no runtime. The crates above it implement the traits
 //! ([`alluvium-engine`] tables, [`alluvium-nats`] logs) or drive them ([`alluvium-runtime`]); none of them
 //! needs to know another.
@@ -13,9 +16,12 @@
 //! [`alluvium-nats`]: https://docs.rs/alluvium-nats
 //! [`alluvium-runtime`]: https://docs.rs/alluvium-runtime
 
+mod assignment;
+mod backend;
 mod change;
 mod cursor;
 mod durability;
+mod epoch;
 mod error;
 mod log;
 mod plan;
@@ -23,10 +29,16 @@ mod position;
 mod range;
 mod scope;
 mod table;
+mod vnode;
 
+pub use assignment::{AssignmentVersion, InstanceId};
+pub use backend::{
+    BackendError, BackendOptions, MAX_WRITE_BYTES, StateBackend, check_partials, check_vnodes,
+};
 pub use change::{Batch, Change, DeleteReason, Operation};
 pub use cursor::{Cursor, CursorRecord, RecordError};
 pub use durability::Durability;
+pub use epoch::Epoch;
 pub use error::{BoxError, ErrorKind};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
 pub use plan::{Plan, PlanInput, ReconcileReason, RefuseReason, plan};
@@ -34,3 +46,4 @@ pub use position::{Sequence, Timestamp};
 pub use range::KeyRange;
 pub use scope::{Filter, Scope, ScopeError};
 pub use table::{Binding, ChangesSince, Entry, Row, RowIter, Table, TableError, TableSnapshot, TableStats};
+pub use vnode::{Vnode, VnodeCount};

@@ -1,0 +1,1 @@
+//! State on any object store.
