@@ -55,6 +55,8 @@ impl BackendOptions {
 /// 1. **Durable.** A partial is durable when the write returns: a kill right after loses nothing, and under
 ///    [`Durability::Fsync`](crate::Durability::Fsync) power loss loses nothing either.
 /// 2. **Last write wins, until the seal.** Before the seal the last write of a vnode and epoch counts (recovery writes
+///    again). After it the same bytes are accepted and anything else is [`BackendError::Sealed`]; a process that has not
+///    seen another's seal learns of it at its own [`epoch_complete`](StateBackend::epoch_complete) at the latest.
 /// 3. **Sealed once, for ever.** [`epoch_complete`](StateBackend::epoch_complete) is true only if every named vnode
 ///    has a durable partial, and of all that ask, in whatever process, one instance seals. Asking again as that
 ///    instance is true again; another instance gets [`BackendError::SplitBrainCommit`].
