@@ -1,13 +1,15 @@
-//! The [`Engine`] trait, and what Alluvium builds on any engine: one [`EngineTable`].
+//! The [`Engine`] trait, and what Alluvium builds on any engine: one [`EngineTable`], one [`EngineBackend`].
 //!
-//! A storage crate implements [`Engine`], a handful of synchronous methods over named spaces, and gets tables for
-//! free; it holds no protocol of its own. [`StateDir`] is the directory that an engine on disk lives in: it records
+//! A storage crate implements [`Engine`], a handful of synchronous methods over named spaces, and gets tables and
+//! partials for free; it holds no protocol of its own. [`StateDir`] is the directory that an engine on disk lives in: it records
 //! which engine that is and keeps a second process out.
 
+mod backend;
 mod engine;
 mod state_dir;
 mod table;
 
+pub use backend::EngineBackend;
 pub use engine::{
     Engine, EngineError, EngineSnapshot, EngineStats, Pair, PairIter, PairSource, Space, Write, WriteBatch,
     check_space_name,
