@@ -1,1 +1,5 @@
 //! State on any object store.
+
+mod local;
+
+pub use local::LocalStore;
