@@ -332,10 +332,9 @@ pub fn check_partials(count: VnodeCount, partials: &[(Vnode, Bytes)]) -> Result<
     check_vnodes(count, partials.iter().map(|(vnode, _)| *vnode))?;
     let mut vnodes: Vec<Vnode> = partials.iter().map(|(vnode, _)| *vnode).collect();
     vnodes.sort_unstable();
-    if let Some(pair) = vnodes.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some([vnode, _]) = vnodes.array_windows().find(|[one, next]| one == next) {
         return Err(BackendError::Invalid(format!(
-            "vnode {} is named twice in one write: give one partial a vnode",
-            pair[0]
+            "vnode {vnode} is named twice in one write: give one partial a vnode"
         )));
     }
     let bytes = partials.iter().map(|(_, bytes)| bytes.len() as u64).sum();

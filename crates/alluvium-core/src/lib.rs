@@ -19,6 +19,7 @@
 mod assignment;
 mod backend;
 mod change;
+mod chunks;
 mod cursor;
 mod durability;
 mod epoch;
@@ -36,6 +37,7 @@ pub use backend::{
     BackendError, BackendOptions, MAX_WRITE_BYTES, StateBackend, check_partials, check_vnodes,
 };
 pub use change::{Batch, Change, DeleteReason, Operation};
+pub use chunks::{ChunkIter, Chunks};
 pub use cursor::{Cursor, CursorRecord, RecordError};
 pub use durability::Durability;
 pub use epoch::Epoch;

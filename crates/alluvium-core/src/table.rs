@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Change, Cursor, ErrorKind, KeyRange, Scope, Sequence, Timestamp};
+use crate::{BoxError, Change, ChunkIter, Cursor, ErrorKind, KeyRange, Scope, Sequence, Timestamp};
 
 /// What a table holds for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Entry {
 pub type Row = (Bytes, Entry);
 
 /// Rows in key order. Owns what it reads from, so it may outlive its snapshot.
-pub type RowIter = Box<dyn Iterator<Item = Result<Row, TableError>> + Send>;
+pub type RowIter = ChunkIter<Row, TableError>;
 
 /// What a table is a table of. Fixed when the table is first used: a table never changes its subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alluvium_core::{BoxError, ErrorKind, KeyRange};
+use alluvium_core::{BoxError, ChunkIter, ErrorKind, KeyRange};
 use bytes::Bytes;
 
 use crate::StateDirError;
@@ -89,7 +89,10 @@ impl WriteBatch {
 pub type Pair = (Bytes, Bytes);
 
 /// Pairs in key order. Owns what it reads from, so it may outlive its snapshot.
-pub type PairIter = Box<dyn Iterator<Item = Result<Pair, EngineError>> + Send>;
+///
+/// An engine hands the pairs over in [`Chunks`](alluvium_core::Chunks): few at first, for most scans are short, and
+/// some dozens later.
+pub type PairIter = ChunkIter<Pair, EngineError>;
 
 /// Pairs to ingest, in strictly rising key order, or the error that ended their source.
 pub type PairSource<'a> = dyn Iterator<Item = Result<Pair, BoxError>> + 'a;

@@ -12,7 +12,7 @@ use std::ops::{Bound, RangeBounds as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use alluvium_core::KeyRange;
+use alluvium_core::{Chunks, KeyRange};
 use alluvium_engine::{EngineError, EngineSnapshot, Pair, PairIter, Space};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -146,7 +146,7 @@ impl EngineSnapshot for FjallSnapshot {
         let view = self.view.load_full().ok_or(EngineError::Closed)?;
         let keyspace = view.spaces.keyspace(space)?;
         if range.is_empty() {
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(PairIter::empty());
         }
         let bounds = (start(range.start_bound()), end(range.end_bound()));
         let within = keyspace.path().to_path_buf();
@@ -155,14 +155,11 @@ impl EngineSnapshot for FjallSnapshot {
         let source = Arc::new(ScanSource(Mutex::new(Some(iter))));
         let handle: Weak<ScanSource> = Arc::downgrade(&source);
         self.handles.register(handle)?;
-        Ok(Box::new(Scan {
+        Ok(PairIter::new(Scan {
             source,
             handles: self.handles.clone(),
             within,
-            read: Vec::new().into_iter(),
-            chunk: 4,
-            failed: None,
-            done: false,
+            chunk: FIRST_CHUNK,
         }))
     }
 }
@@ -201,58 +198,25 @@ struct Scan {
     source: Arc<ScanSource>,
     handles: Arc<Handles>,
     within: PathBuf,
-    read: std::vec::IntoIter<Pair>,
     chunk: usize,
-    /// What came after what was read.
-    failed: Option<EngineError>,
-    done: bool,
 }
 
+const FIRST_CHUNK: usize = 4;
 const LARGEST_CHUNK: usize = 64;
 
-impl Scan {
-    fn fill(&mut self) {
+impl Chunks<Pair, EngineError> for Scan {
+    fn append_next(&mut self, pairs: &mut Vec<Pair>) -> Result<(), EngineError> {
         let mut source = lock(&self.source.0);
-        let Some(iter) = source.as_mut() else {
-            self.done = true;
-            self.failed = Some(EngineError::Closed);
-            return;
-        };
-        let mut pairs = Vec::with_capacity(self.chunk);
+        let iter = source.as_mut().ok_or(EngineError::Closed)?;
+        pairs.reserve(self.chunk);
         let outcome = guarded(|| {
-            while pairs.len() < self.chunk {
-                let Some(guard) = iter.next() else { return Ok(true) };
+            for guard in iter.take(self.chunk) {
                 let (key, value) = guard.into_inner()?;
                 pairs.push((key.into(), value.into()));
             }
-            Ok(false)
+            Ok(())
         });
-        self.done = !matches!(outcome, Ok(false));
-        if self.done {
-            source.take();
-        }
-        drop(source);
-        if let Err(failure) = outcome {
-            self.failed = Some(failure.into_engine_error("read", &self.handles.data, &self.within));
-        }
-        self.read = pairs.into_iter();
-        self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<Pair, EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(pair) = self.read.next() {
-            return Some(Ok(pair));
-        }
-        if !self.done {
-            self.fill();
-            if let Some(pair) = self.read.next() {
-                return Some(Ok(pair));
-            }
-        }
-        self.failed.take().map(Err)
+        self.chunk = LARGEST_CHUNK.min(2 * self.chunk);
+        outcome.map_err(|failure| failure.into_engine_error("read", &self.handles.data, &self.within))
     }
 }

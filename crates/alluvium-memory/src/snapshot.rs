@@ -2,9 +2,8 @@
 
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::vec;
 
-use alluvium_core::KeyRange;
+use alluvium_core::{Chunks, KeyRange};
 use alluvium_engine::{EngineError, EngineSnapshot, Pair, PairIter, Space};
 use bytes::{Bytes, BytesMut};
 
@@ -41,7 +40,7 @@ impl EngineSnapshot for MemorySnapshot {
 
     fn scan(&self, space: Space, range: &KeyRange) -> Result<PairIter, EngineError> {
         let rows = self.state.by_handle(space)?.rows().clone();
-        Ok(Box::new(Scan::new(rows, range)))
+        Ok(PairIter::new(Scan::new(rows, range)))
     }
 }
 
@@ -53,7 +52,6 @@ struct Scan {
     /// From where on rows have not been taken yet.
     start: Bound<Key>,
     end: Bound<Bytes>,
-    chunk: vec::IntoIter<Pair>,
     /// How many rows to take next, 0 once there are none.
     next_chunk: usize,
 }
@@ -64,19 +62,20 @@ impl Scan {
             rows,
             start: range.start_bound().map(Key::new),
             end: range.end_bound().map(Bytes::copy_from_slice),
-            chunk: Vec::new().into_iter(),
             next_chunk: if range.is_empty() { 0 } else { FIRST_CHUNK },
         }
     }
+}
 
-    fn refill(&mut self) {
+impl Chunks<Pair, EngineError> for Scan {
+    fn append_next(&mut self, pairs: &mut Vec<Pair>) -> Result<(), EngineError> {
         let range = (
             self.start.as_ref().map(Key::as_slice),
             self.end.as_ref().map(Bytes::as_ref),
         );
-        let mut chunk = Vec::with_capacity(self.next_chunk);
+        pairs.reserve(self.next_chunk);
         let mut copies = BytesMut::with_capacity(self.next_chunk * TYPICAL_ROW);
-        let mut last = None;
+        let (mut taken, mut last) = (0, None);
         for (key, value) in self.rows.range::<_, [u8]>(range).take(self.next_chunk) {
             copies.extend_from_slice(key.as_slice());
             let key_copy = copies.split().freeze();
@@ -86,27 +85,17 @@ impl Scan {
             } else {
                 value.to_bytes()
             };
-            chunk.push((key_copy, value));
+            pairs.push((key_copy, value));
+            taken += 1;
             last = Some(key);
         }
         self.next_chunk = match last {
-            Some(last) if chunk.len() == self.next_chunk => {
+            Some(last) if taken == self.next_chunk => {
                 self.start = Bound::Excluded(last.clone());
                 LARGEST_CHUNK.min(2 * self.next_chunk)
             }
             _ => 0,
         };
-        self.chunk = chunk.into_iter();
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<Pair, EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.chunk.as_slice().is_empty() && self.next_chunk > 0 {
-            self.refill();
-        }
-        self.chunk.next().map(Ok)
+        Ok(())
     }
 }

@@ -228,7 +228,7 @@ impl EngineSnapshot for BrokenSnapshot {
             }
             _ => {}
         }
-        Ok(Box::new(pairs.into_iter().map(Ok)))
+        Ok(PairIter::reading_ahead(pairs.into_iter().map(Ok)))
     }
 }
 

@@ -3,12 +3,14 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use alluvium_core::{ChangesSince, Cursor, Entry, KeyRange, RowIter, Sequence, TableError, TableSnapshot};
+use alluvium_core::{
+    ChangesSince, Chunks, Cursor, Entry, KeyRange, Row, RowIter, Sequence, TableError, TableSnapshot,
+};
 use bytes::Bytes;
 
 use super::layout::{self, RowKey};
 use super::{State, changes, storage};
-use crate::EngineSnapshot;
+use crate::{EngineSnapshot, Pair, PairIter};
 
 pub(super) struct EngineTableSnapshot {
     engine: Arc<dyn EngineSnapshot>,
@@ -44,11 +46,11 @@ impl TableSnapshot for EngineTableSnapshot {
             .engine
             .scan(self.state.space, &rows_in(range))
             .map_err(storage)?;
-        let table = Arc::clone(&self.table);
-        Ok(Box::new(pairs.map(move |pair| {
-            let (key, value) = pair.map_err(storage)?;
-            layout::row(&table, key, value)
-        })))
+        Ok(RowIter::new(Rows {
+            table: Arc::clone(&self.table),
+            pairs,
+            chunk: Vec::new(),
+        }))
     }
 
     fn changes_since(&self, since: Sequence) -> Result<ChangesSince, TableError> {
@@ -76,6 +78,25 @@ impl TableSnapshot for EngineTableSnapshot {
                 .and_then(|entry| changes::current_change(&table, engine.as_ref(), space, era, &entry));
             change.transpose()
         })))
+    }
+}
+
+/// The rows that pairs stand for.
+struct Rows {
+    table: Arc<str>,
+    pairs: PairIter,
+    /// Empty between calls.
+    chunk: Vec<Pair>,
+}
+
+impl Chunks<Row, TableError> for Rows {
+    fn append_next(&mut self, rows: &mut Vec<Row>) -> Result<(), TableError> {
+        let outcome = self.pairs.append_next(&mut self.chunk).map_err(storage);
+        rows.reserve(self.chunk.len());
+        for (key, value) in self.chunk.drain(..) {
+            rows.push(layout::row(&self.table, key, value)?);
+        }
+        outcome
     }
 }
 
