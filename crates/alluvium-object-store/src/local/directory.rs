@@ -159,7 +159,7 @@ impl Directory {
         match condition {
             Condition::Absent => link(staged.path(), target)?,
             Condition::None | Condition::Version(_) => {
-                fs::rename(staged.path(), target).map_err(refused("replace", target))?
+                fs::rename(staged.path(), target).map_err(refused("replace", target))?;
             }
         }
         drop(lock);
