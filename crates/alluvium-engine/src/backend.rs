@@ -18,7 +18,7 @@
 //!
 //! Pruning raises the floor, removes records and seals below it, and drops the runs that end below it. What a kill
 //! leaves of that is finished by the next open. The bytes of a pruned epoch stay where they are for as long as its run
-//! has younger ones: at most about four epochs, or 8 MiB if that is more.
+//! has younger ones; a run takes four epochs, more if they are small (up to 8 MiB), fewer if they are large (from 64 MiB).
 //!
 //! # Who may write
 //!

@@ -10,10 +10,12 @@ use alluvium_core::Epoch;
 
 use crate::Space;
 
-/// A run takes new epochs up to this many bytes,
-const RUN_BYTES: u64 = 8 << 20;
-/// or up to this many times the bytes of its newest epoch, if that is more.
+/// A run takes new epochs until it has this many times the bytes of its newest epoch,
 const RUN_EPOCHS: u64 = 4;
+/// and at least this many bytes: to make a space costs about as much as to write them.
+const LEAST_BYTES: u64 = 8 << 20;
+/// Beyond this many bytes that cost is nothing to speak of, and what is kept of pruned epochs is.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// The runs that there are, by their first epoch. A run reaches up to the next one; the last one has no end.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +98,8 @@ impl Meter {
     }
 
     fn is_full(&self, run: Epoch) -> bool {
-        self.run == Some(run) && self.run_bytes >= RUN_BYTES.max(RUN_EPOCHS * self.epoch_bytes)
+        let enough = RUN_EPOCHS.saturating_mul(self.epoch_bytes);
+        self.run == Some(run) && self.run_bytes >= enough.clamp(LEAST_BYTES, MOST_BYTES)
     }
 }
 
@@ -145,25 +148,36 @@ mod tests {
     #[test]
     fn a_full_run_ends_with_its_newest_epoch() {
         let (runs, mut meter) = (runs(&[1]), Meter::default());
-        let place =
-            |number, newest, meter: &Meter| runs.place(epoch(number), None, Some(epoch(newest)), meter).get();
-        for number in 1..=4 {
-            assert_eq!(place(number, number, &meter), 1, "nothing goes elsewhere halfway");
-            assert_eq!(place(number + 1, number, &meter), 1);
-            meter.count(epoch(1), epoch(number), RUN_BYTES);
+        meter.count(epoch(1), epoch(3), MOST_BYTES);
+        let place = |number| runs.place(epoch(number), None, Some(epoch(3)), &meter).get();
+        assert_eq!(place(4), 4);
+        assert_eq!(place(3), 1, "an epoch stays in its run");
+        assert_eq!(place(2), 1, "so does an older one");
+    }
+
+    #[test]
+    fn a_run_takes_four_epochs_but_more_small_and_fewer_large_ones() {
+        for (bytes, epochs) in [
+            (3 << 20, 4),
+            (16 << 20, 4),
+            (1 << 20, 8),
+            (30 << 20, 3),
+            (MOST_BYTES, 1),
+        ] {
+            let mut meter = Meter::default();
+            for number in 1..=epochs {
+                assert!(!meter.is_full(epoch(1)), "{bytes} bytes: {number}");
+                meter.count(epoch(1), epoch(number), bytes);
+            }
+            assert!(meter.is_full(epoch(1)), "{bytes} bytes");
         }
-        assert_eq!(place(5, 4, &meter), 5);
-        assert_eq!(place(4, 4, &meter), 1, "an epoch stays in its run");
-        assert_eq!(place(5, 5, &meter), 1, "that one too");
-        meter.count(epoch(1), epoch(5), RUN_BYTES * 9);
-        assert_eq!(place(6, 5, &meter), 1, "a larger epoch makes it longer");
     }
 
     #[test]
     fn what_is_written_to_an_older_run_is_not_counted() {
         let mut meter = Meter::default();
         meter.count(epoch(5), epoch(5), 1);
-        meter.count(epoch(1), epoch(2), 100 * RUN_BYTES);
+        meter.count(epoch(1), epoch(2), 100 * LEAST_BYTES);
         assert!(!meter.is_full(epoch(1)) && !meter.is_full(epoch(5)));
     }
 
