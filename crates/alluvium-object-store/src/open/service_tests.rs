@@ -271,6 +271,10 @@ fn no_error_shows_the_value_of_an_option() {
             }
         }
     }
+    // The client's errors say why in their sources only.
+    let error = open_store("s3://bucket", &options(&[("proxy_url", "http://[")])).unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert!(reason.contains("builder error: "), "{reason}");
     let error = open_store("s3://bucket", &options(&[("allow_http", SECRET)])).unwrap_err();
     let reason = std::error::Error::source(&error).unwrap().to_string();
     assert!(reason.contains("the value of `allow_http`"), "{reason}");
@@ -282,6 +286,7 @@ async fn no_store_and_no_error_of_a_request_shows_a_credential() {
     let token = &*format!("sv=2024-01-01&sig={SECRET}");
     let gone = [
         ("endpoint", "http://127.0.0.1:1/account"),
+        ("disable_system_certificates", "true"),
         ("allow_http", "true"),
         ("max_retries", "0"),
     ];

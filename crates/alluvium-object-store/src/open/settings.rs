@@ -1,5 +1,6 @@
 //! What a service is set up with: the options, the environment, and our own defaults; and how its errors are shown.
 
+use std::error::Error as _;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -162,7 +163,7 @@ impl<K: FromStr + Copy> Settings<K> {
     /// An error of the service, with the name of an option wherever it had the value.
     ///
     /// It becomes text: the errors of a service hold the values of options, whichever the user has put a secret into, and
-    /// its `Debug` would show them. What they say has the text of their sources in it already.
+    /// its `Debug` would show them. Most have the text of their sources in their own; what they do not say is added.
     pub(super) fn error(&self, error: &object_store::Error) -> OpenStoreError {
         let mut said: Vec<_> = self
             .said
@@ -172,12 +173,19 @@ impl<K: FromStr + Copy> Settings<K> {
         // The longest first: one may be a part of another.
         said.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let more = error.to_string();
+            if !message.contains(&more) {
+                message = format!("{message}: {more}");
+            }
+            source = error.source();
+        }
         for (name, value) in said {
             let instead = format!("the value of `{name}`");
-            message = message.replace(value.as_str(), &instead);
             message = message.replace(value.trim(), &instead);
             // As `Debug` shows it.
-            message = message.replace(&value.escape_debug().to_string(), &instead);
+            message = message.replace(&value.trim().escape_debug().to_string(), &instead);
         }
         OpenStoreError::Settings {
             store: self.name,
