@@ -8,12 +8,15 @@
 //! ```text
 //! partials            00 "head"                          Head, MessagePack      vnode count, fence, floor of pruning
 //!                     01 <!epoch u64>                    Seal, MessagePack      who sealed it, and every partial of it
-//!                     02 <!epoch u64> <vnode u32>        Partial, MessagePack   version, run, length, SHA-256
-//! partials.<epoch>    <epoch u64> <vnode u32>            the bytes of a partial
+//!                     02 <!epoch u64> <vnode u32>        Partial, MessagePack   version, run, slot, length, SHA-256
+//! partials.<epoch>    <epoch u64> <vnode u32> <slot u8>  the bytes of a partial
 //! ```
 //!
-//! Numbers in keys are big-endian. One commit writes partials and their records, so a record never speaks of bytes that
-//! are not there. The head is changed, the others are replaced until the epoch is sealed; a seal is written once.
+//! Numbers in keys are big-endian. Bytes are committed before their records or with them, and one commit makes all records
+//! of a write. So a record never speaks of bytes that are not there, and bytes that no record speaks of are not a partial:
+//! those that replace others go to the other one of two slots. Head and records are replaced, the records of an epoch
+//! until it is sealed; a seal is written once.
+//!
 //! Neither of the spaces exists before the first write, so who keeps nothing but tables pays nothing.
 //!
 //! Pruning raises the floor, removes records and seals below it, and drops the runs that end below it. What a kill
@@ -45,7 +48,7 @@ use alluvium_core::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::store::Store;
+use self::store::{Store, Writing};
 use crate::{Engine, EngineTable};
 
 /// A [`StateBackend`] in the spaces of an [`Engine`].
@@ -159,8 +162,12 @@ impl StateBackend for EngineBackend {
         partials: Vec<(Vnode, Bytes)>,
     ) -> Result<(), BackendError> {
         check_partials(self.vnode_count(), &partials)?;
-        self.blocking(move |inner| inner.store.write(epoch, version, partials))
-            .await
+        let writing = Writing {
+            epoch,
+            version,
+            partials,
+        };
+        self.blocking(move |inner| inner.store.write(&writing)).await
     }
 
     async fn read_partial(&self, vnode: Vnode, epoch: Epoch) -> Result<Option<Bytes>, BackendError> {

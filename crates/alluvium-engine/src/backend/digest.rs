@@ -27,12 +27,19 @@ impl Digest {
 
     /// The digests of these partials, in their order.
     pub(super) fn of_each(partials: &[(Vnode, Bytes)]) -> Vec<Self> {
-        let bytes: usize = partials.iter().map(|(_, bytes)| bytes.len()).sum();
-        let threads = if bytes < PARALLEL_FROM {
-            1
-        } else {
+        Self::of_each_beside(partials, || ()).0
+    }
+
+    /// The digests of these partials, in their order, taken while something else is done.
+    pub(super) fn of_each_beside<T>(
+        partials: &[(Vnode, Bytes)],
+        beside: impl FnOnce() -> T,
+    ) -> (Vec<Self>, T) {
+        let threads = if are_large(partials) {
             let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
             processors.min(MOST_THREADS).min(partials.len())
+        } else {
+            1
         };
         let digests: Vec<OnceLock<Self>> = partials.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
@@ -44,23 +51,31 @@ impl Digest {
                 digest.get_or_init(|| Self::of(bytes));
             }
         };
-        thread::scope(|scope| {
+        let done = thread::scope(|scope| {
             for _ in 1..threads {
                 // Without another thread, this one does it all.
                 let _ = thread::Builder::new().spawn_scoped(scope, take_turns);
             }
+            let done = beside();
             take_turns();
+            done
         });
         let digests = digests.into_iter().zip(partials);
-        digests
+        let digests = digests
             .map(|(digest, (_, bytes))| digest.into_inner().unwrap_or_else(|| Self::of(bytes)))
-            .collect()
+            .collect();
+        (digests, done)
     }
 
     #[cfg(test)]
     pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+}
+
+/// Whether it takes long enough to take the digests of these partials that it is worth another thread.
+pub(super) fn are_large(partials: &[(Vnode, Bytes)]) -> bool {
+    partials.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= PARALLEL_FROM
 }
 
 impl fmt::Display for Digest {
@@ -127,6 +142,7 @@ mod tests {
             .collect();
         let one_by_one: Vec<_> = partials.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
         assert_eq!(Digest::of_each(&partials), one_by_one);
+        assert_eq!(Digest::of_each_beside(&partials, || 7), (one_by_one.clone(), 7));
         assert_eq!(Digest::of_each(&partials[..2]), one_by_one[..2]);
     }
 }

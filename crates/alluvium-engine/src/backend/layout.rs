@@ -41,10 +41,9 @@ pub(super) fn record_key(epoch: Epoch, vnode: Vnode) -> Bytes {
 }
 
 /// The key of a partial's bytes in the space of its run.
-pub(super) fn bytes_key(epoch: Epoch, vnode: Vnode) -> Bytes {
-    [&epoch.get().to_be_bytes()[..], &vnode.get().to_be_bytes()]
-        .concat()
-        .into()
+pub(super) fn bytes_key(epoch: Epoch, vnode: Vnode, slot: Slot) -> Bytes {
+    let numbers = [&epoch.get().to_be_bytes()[..], &vnode.get().to_be_bytes()];
+    [numbers[0], numbers[1], &[slot.0]].concat().into()
 }
 
 /// Every seal.
@@ -146,13 +145,26 @@ impl Head {
     }
 }
 
+/// Which of the two places of a partial's bytes: those that replace others are never written over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Slot(u8);
+
+impl Slot {
+    /// The other one.
+    pub(super) const fn other(self) -> Self {
+        Self(self.0 ^ 1)
+    }
+}
+
 /// What is known about the bytes of a partial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Partial {
     /// What it was written with.
     pub(super) version: AssignmentVersion,
-    /// The run that it lies in: with epoch and vnode, its location.
+    /// The run that it lies in: with slot, epoch and vnode, its location.
     pub(super) run: Epoch,
+    pub(super) slot: Slot,
     /// How many bytes.
     pub(super) length: u64,
     /// Their SHA-256.

@@ -3,6 +3,8 @@
 //! Whatever is decided by what is stored is decided under one lock, and committed before it is let go. Readers take an
 //! engine's snapshot and no lock.
 
+mod write;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,12 +13,14 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 
 use super::digest::Digest;
-use super::layout::{self, Head, Partial, RecordError, Seal};
+use super::layout::{self, Head, RecordError, Seal};
 use super::report::Report;
 use super::runs::{Meter, Runs};
 use super::versions::Versions;
 use super::view::View;
 use crate::{Engine, Space, WriteBatch};
+
+pub(super) use self::write::Writing;
 
 /// How many keys a prune removes in one commit, so that its memory is bounded.
 const SWEPT_AT_ONCE: usize = 65_536;
@@ -77,67 +81,6 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn write(
-        &self,
-        epoch: Epoch,
-        version: AssignmentVersion,
-        partials: Vec<(Vnode, Bytes)>,
-    ) -> Result<(), BackendError> {
-        // Before the lock: it takes as long as writing them does.
-        let digests = Digest::of_each(&partials);
-        let mut meter = self.writer();
-        let view = self.view()?;
-        view.head.check_count(self.vnodes)?;
-        self.versions.check_write(version, view.head.fence)?;
-        view.head.check_floor(epoch)?;
-        if let Some(seal) = self.seal(&view, epoch)? {
-            let seal = &seal.1;
-            let same = |((vnode, bytes), digest): &(&(Vnode, Bytes), &Digest)| {
-                let sealed = seal.partial(*vnode);
-                sealed.is_some_and(|sealed| sealed.is_of(bytes.len(), **digest))
-            };
-            if let Some(((vnode, _), _)) = partials.iter().zip(&digests).find(|partial| !same(partial)) {
-                let vnode = *vnode;
-                return Err(BackendError::Sealed { epoch, vnode });
-            }
-            self.versions.written(version);
-            return Ok(());
-        }
-        let newest = view.newest()?;
-        // Most writes are of an epoch that has nothing yet.
-        if version != AssignmentVersion::OFF && newest.is_some_and(|newest| epoch <= newest) {
-            view.check_not_replaced(epoch, version, &partials)?;
-        }
-        let run = self.runs.load().place(epoch, view.head.floor, newest, &meter);
-        let run_space = self.run_space(run)?;
-        let space = self.space()?;
-        let mut batch = WriteBatch::with_capacity(2 * partials.len() + 1);
-        if view.head.vnodes.is_none() {
-            let head = Head {
-                vnodes: Some(self.vnodes),
-                ..view.head
-            };
-            batch.put(space, layout::HEAD, layout::encode(&head));
-        }
-        let mut written = 0;
-        for ((vnode, bytes), digest) in partials.into_iter().zip(digests) {
-            let length = bytes.len() as u64;
-            let partial = Partial {
-                version,
-                run,
-                length,
-                digest,
-            };
-            batch.put(space, layout::record_key(epoch, vnode), partial.encode());
-            batch.put(run_space, layout::bytes_key(epoch, vnode), bytes);
-            written += length;
-        }
-        self.commit(batch, &format!("epoch {epoch}"))?;
-        meter.count(run, epoch, written);
-        self.versions.written(version);
-        Ok(())
-    }
-
     pub(super) fn read(&self, vnode: Vnode, epoch: Epoch) -> Result<Option<Bytes>, BackendError> {
         let view = self.view()?;
         view.head.check_count(self.vnodes)?;
@@ -153,7 +96,7 @@ impl Store {
         };
         let Some(partial) = partial else { return Ok(None) };
         let bytes = match self.runs.load().space(partial.run) {
-            Some(space) => view.bytes(space, epoch, vnode)?,
+            Some(space) => view.bytes(space, epoch, vnode, partial.slot)?,
             None => None,
         };
         let location = || {

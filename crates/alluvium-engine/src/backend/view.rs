@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alluvium_core::{AssignmentVersion, BackendError, Epoch, KeyRange, Vnode};
 use bytes::Bytes;
 
-use super::layout::{self, Head, Partial, RecordError, Seal};
+use super::layout::{self, Head, Partial, RecordError, Seal, Slot};
 use super::report::{Report, key_location};
 use crate::{Engine, EngineError, EngineSnapshot, Space};
 
@@ -81,23 +81,25 @@ impl View {
             .map_err(|error| self.report.damaged(&key, error))
     }
 
-    /// Refuses to replace what was written with a higher version: only somebody who was replaced would.
-    pub(super) fn check_not_replaced(
+    /// What there is of each partial that is to be written. Refuses to replace what was written with a higher version:
+    /// only somebody who was replaced would.
+    pub(super) fn replaced(
         &self,
         epoch: Epoch,
         version: AssignmentVersion,
         partials: &[(Vnode, Bytes)],
-    ) -> Result<(), BackendError> {
-        for (vnode, _) in partials {
+    ) -> Result<Vec<Option<Partial>>, BackendError> {
+        let replaced = partials.iter().map(|(vnode, _)| {
             let there = self.partial(epoch, *vnode)?;
-            if let Some(there) = there.filter(|there| there.version > version) {
-                return Err(BackendError::StaleVersion {
+            match there.filter(|there| version != AssignmentVersion::OFF && version < there.version) {
+                Some(newer) => Err(BackendError::StaleVersion {
                     caller: version,
-                    authoritative: there.version,
-                });
+                    authoritative: newer.version,
+                }),
+                None => Ok(there),
             }
-        }
-        Ok(())
+        });
+        replaced.collect()
     }
 
     /// What was written of every vnode, rising.
@@ -142,8 +144,9 @@ impl View {
         space: Space,
         epoch: Epoch,
         vnode: Vnode,
+        slot: Slot,
     ) -> Result<Option<Bytes>, BackendError> {
-        match self.snapshot.get(space, &layout::bytes_key(epoch, vnode)) {
+        match self.snapshot.get(space, &layout::bytes_key(epoch, vnode, slot)) {
             Err(EngineError::NoSpace) => Ok(None),
             found => found.map_err(|error| {
                 let what = format!("epoch {epoch}, vnode {vnode}");

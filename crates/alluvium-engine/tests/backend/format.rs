@@ -29,8 +29,10 @@ async fn fill(backend: &EngineBackend) -> Result<(), BackendError> {
         backend.write_partials(epoch(at), version(4), partials).await?;
         assert!(backend.epoch_complete(epoch(at), &[vnode(0), vnode(511)]).await?);
     }
-    let write = backend.write_partial(vnode(1), epoch(260), version(70_000), "".into());
-    write.await?;
+    for bytes in ["replaced", ""] {
+        let write = backend.write_partial(vnode(1), epoch(260), version(70_000), bytes.into());
+        write.await?;
+    }
     assert_eq!(backend.prune_before(epoch(259)).await?, 1);
     backend.fence(version(70_000)).await
 }

@@ -7,3 +7,4 @@ mod prune;
 mod support;
 mod tables;
 mod versions;
+mod writes;

@@ -18,6 +18,8 @@ pub(crate) struct Probe {
     engine: MemoryEngine,
     /// How many more drops of spaces succeed.
     drops: AtomicU64,
+    /// How many more commits succeed.
+    commits: AtomicU64,
 }
 
 impl Probe {
@@ -25,11 +27,16 @@ impl Probe {
         Arc::new(Self {
             engine: MemoryEngine::in_memory(),
             drops: AtomicU64::new(u64::MAX),
+            commits: AtomicU64::new(u64::MAX),
         })
     }
 
     pub(crate) fn let_drops_succeed(&self, drops: u64) {
         self.drops.store(drops, Ordering::SeqCst);
+    }
+
+    pub(crate) fn let_commits_succeed(&self, commits: u64) {
+        self.commits.store(commits, Ordering::SeqCst);
     }
 
     pub(crate) fn open(self: &Arc<Self>) -> EngineBackend {
@@ -82,18 +89,12 @@ impl Engine for Probe {
     }
 
     fn drop_space(&self, name: &str) -> Result<(), EngineError> {
-        let left = |drops: u64| drops.checked_sub(1);
-        match self.drops.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
-            Ok(_) => self.engine.drop_space(name),
-            Err(_) => Err(EngineError::Io {
-                doing: "remove",
-                path: name.into(),
-                source: std::io::ErrorKind::PermissionDenied.into(),
-            }),
-        }
+        take(&self.drops)?;
+        self.engine.drop_space(name)
     }
 
     fn commit(&self, batch: WriteBatch) -> Result<(), EngineError> {
+        take(&self.commits)?;
         self.engine.commit(batch)
     }
 
@@ -123,6 +124,19 @@ impl Engine for Probe {
 
     fn close(&self) -> Result<(), EngineError> {
         self.engine.close()
+    }
+}
+
+/// Takes one of what may succeed.
+fn take(left: &AtomicU64) -> Result<(), EngineError> {
+    let one_less = |left: u64| left.checked_sub(1);
+    match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(EngineError::Io {
+            doing: "write",
+            path: "probe".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        }),
     }
 }
 

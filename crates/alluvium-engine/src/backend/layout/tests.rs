@@ -12,6 +12,7 @@ fn partial(number: u8) -> Partial {
     Partial {
         version: AssignmentVersion::new(u64::from(number) << 40),
         run: epoch(u64::from(number) + 1),
+        slot: Slot(number % 2),
         length: 1 << number,
         digest: Digest::from_bytes([number; 32]),
     }
