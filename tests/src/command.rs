@@ -79,12 +79,12 @@ pub struct Replicate {
 }
 
 impl Replicate {
-    /// Starts it on a bucket and a state directory, with further arguments.
+    /// Starts it on a bucket and a state, with further arguments.
     ///
     /// # Errors
     ///
     /// If it cannot be run.
-    pub fn start(url: &str, bucket: &str, state: &Path, more: &[&str]) -> Result<Self> {
+    pub fn start(url: &str, bucket: &str, state: &str, more: &[&str]) -> Result<Self> {
         let mut process = Command::new(binary()?)
             .args([
                 "replicate",
@@ -94,8 +94,8 @@ impl Replicate {
                 "--bucket",
                 bucket,
                 "--state",
+                state,
             ])
-            .arg(state)
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod command;
+pub mod engine;
 pub mod feed;
 pub mod nats_server;
 pub mod proxy;

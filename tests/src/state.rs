@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alluvium::{Durability, Engine, EngineKind, EngineTable, KeyRange, KvLog, Replica, Table, open_engine};
+use alluvium::{KeyRange, KvLog, Replica, StateBackend, Table};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 use crate::NatsServer;
 use crate::bucket::Rows;
+use crate::engine::EngineKind;
 
 /// The name of the table in it, which is the command's too.
 pub const TABLE: &str = "kv";
@@ -19,13 +22,13 @@ pub struct StateHome {
     engine: EngineKind,
 }
 
-/// Keeps an engine open; dropping it closes the engine.
-pub struct OpenState(Arc<dyn Engine>);
+/// Keeps a state open; dropping it, in a runtime of several threads, closes the state.
+pub struct OpenState(Arc<dyn StateBackend>);
 
 impl Drop for OpenState {
     fn drop(&mut self) {
-        if let Err(error) = self.0.close() {
-            eprintln!("the engine does not close: {error}");
+        if let Err(error) = block_in_place(|| Handle::current().block_on(self.0.close())) {
+            eprintln!("the state does not close: {error}");
         }
     }
 }
@@ -48,20 +51,21 @@ impl StateHome {
         self.directory.path().join("state")
     }
 
-    /// Its engine, log and table.
+    /// The state directory and its engine, as a command is told of them.
+    pub fn url(&self) -> String {
+        self.engine.url(&self.path())
+    }
+
+    /// Its state, log and table.
     ///
     /// # Panics
     ///
     /// If one of them cannot be opened.
-    pub async fn parts(
-        &self,
-        server: &NatsServer,
-        bucket: &str,
-    ) -> (OpenState, Arc<KvLog>, Arc<EngineTable>) {
+    pub async fn parts(&self, server: &NatsServer, bucket: &str) -> (OpenState, Arc<KvLog>, Arc<dyn Table>) {
         let log = KvLog::open(server.client().await, bucket)
             .await
             .expect("the bucket is opened");
-        let (state, table) = open_table(&self.path(), self.engine);
+        let (state, table) = open_table(&self.path(), self.engine).await;
         (state, Arc::new(log), table)
     }
 
@@ -95,8 +99,8 @@ impl StateHome {
     /// # Panics
     ///
     /// If it cannot be read.
-    pub fn stored_rows(&self) -> Rows {
-        let (_state, table) = open_table(&self.path(), self.engine);
+    pub async fn stored_rows(&self) -> Rows {
+        let (_state, table) = open_table(&self.path(), self.engine).await;
         rows(table.as_ref())
     }
 }
@@ -106,10 +110,10 @@ impl StateHome {
 /// # Panics
 ///
 /// If it cannot be opened.
-pub fn open_table(path: &Path, engine: EngineKind) -> (OpenState, Arc<EngineTable>) {
-    let engine = open_engine(path, engine, Durability::Buffered).expect("the engine opens");
-    let table = EngineTable::open(Arc::clone(&engine), TABLE).expect("the table opens");
-    (OpenState(engine), Arc::new(table))
+pub async fn open_table(path: &Path, engine: EngineKind) -> (OpenState, Arc<dyn Table>) {
+    let state = alluvium::open(&engine.url(path)).await.expect("the state opens");
+    let table = state.open_table(TABLE).await.expect("the table opens");
+    (OpenState(state), table)
 }
 
 /// What a table holds.

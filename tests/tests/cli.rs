@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use alluvium::{Change, DeleteReason, EngineKind, Sequence, Table as _, Timestamp};
+use alluvium::{Change, DeleteReason, Sequence, Timestamp};
 use alluvium_e2e::bucket::Bucket;
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::nats_server::signal;
 use alluvium_e2e::state::open_table;
 use alluvium_e2e::{NatsServer, command};
@@ -19,7 +20,6 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-const ENGINES: [EngineKind; 2] = [EngineKind::Memory, EngineKind::Fjall];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The pair of keys that the documentation of NATS uses.
@@ -78,10 +78,13 @@ impl Desk {
         command
     }
 
-    /// Runs the command to its end, with `--state` added.
+    /// Runs the command to its end, with the directory as `--state` unless there is one already.
     async fn run(&self, arguments: &[&str]) -> Output {
         let state = self.state_text();
-        let arguments = [arguments, &["--state", &state]].concat();
+        let mut arguments = arguments.to_vec();
+        if !arguments.contains(&"--state") {
+            arguments.extend(["--state", &state]);
+        }
         let run = self.command(&arguments).output();
         timeout(PATIENCE, run)
             .await
@@ -103,16 +106,11 @@ impl Desk {
 
     fn follow(&self, url: &str, bucket: &str, more: &[&str]) -> Follower {
         let state = self.state_text();
-        let arguments = [
-            "replicate",
-            "--server",
-            url,
-            "--bucket",
-            bucket,
-            "--state",
-            &state,
-        ];
-        let process = self.command(&[&arguments, more].concat()).spawn();
+        let mut arguments = [&["replicate", "--server", url, "--bucket", bucket], more].concat();
+        if !arguments.contains(&"--state") {
+            arguments.extend(["--state", &state]);
+        }
+        let process = self.command(&arguments).spawn();
         Follower(process.expect("the command runs"))
     }
 
@@ -216,11 +214,11 @@ async fn what_is_replicated_can_be_read_and_verified() {
         bucket.put(key, value).await;
     }
     bucket.delete("gone").await;
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let desk = Desk::new();
         let url = server.url();
         let done = desk
-            .replicate(&url, "routes", &["--engine", engine.as_str()])
+            .replicate(&url, "routes", &["--state", &engine.url(&desk.state())])
             .await;
         assert!(done.status.success(), "{engine}: {done:?}");
         let said = String::from_utf8(done.stderr).unwrap();
@@ -363,7 +361,7 @@ async fn verify_finds_a_table_that_is_wrong_at_its_own_position() {
     let url = server.url();
     desk.replicate(&url, "b", &[]).await;
     {
-        let (_state, table) = open_table(&desk.state(), EngineKind::Fjall);
+        let (_state, table) = open_table(&desk.state(), EngineKind::Fjall).await;
         let cursor = table.cursor().unwrap();
         let at = |sequence| (Sequence::new(sequence), Timestamp::from_nanos(1));
         let bend = |key: &'static str, sequence| {
@@ -425,10 +423,14 @@ async fn another_bucket_or_engine_is_refused_and_the_state_stays() {
     let url = server.url();
     Bucket::create(&server, "a").await.put("k", "1").await;
     Bucket::create(&server, "b").await.put("k", "2").await;
-    for (engine, other) in [("memory", "fjall"), ("fjall", "memory")] {
+    for (engine, other) in [
+        (EngineKind::Memory, EngineKind::Fjall),
+        (EngineKind::Fjall, EngineKind::RocksDb),
+        (EngineKind::RocksDb, EngineKind::Memory),
+    ] {
         let desk = Desk::new();
         assert!(
-            desk.replicate(&url, "a", &["--engine", engine])
+            desk.replicate(&url, "a", &["--state", &engine.url(&desk.state())])
                 .await
                 .status
                 .success()
@@ -440,13 +442,17 @@ async fn another_bucket_or_engine_is_refused_and_the_state_stays() {
         );
         let said = error(&desk.run(&["verify", "--bucket", "b", "-s", &url]).await);
         assert!(said.contains("the state holds KV_a"), "{said}");
-        let said = error(&desk.replicate(&url, "a", &["--engine", other]).await);
+        let said = error(
+            &desk
+                .replicate(&url, "a", &["--state", &other.url(&desk.state())])
+                .await,
+        );
         assert!(
             said.contains(&format!("belongs to the engine {engine}")),
             "{said}"
         );
         assert_eq!(stdout(&desk.run(&["get", "k"]).await), "1");
-        // Without --engine the directory says which.
+        // Without a scheme the directory says which.
         assert!(desk.replicate(&url, "a", &[]).await.status.success());
     }
 }
@@ -656,9 +662,9 @@ async fn a_second_process_on_the_directory_is_refused_and_the_first_goes_on() {
     let server = NatsServer::start().await;
     let bucket = Bucket::create(&server, "b").await;
     bucket.put("k", "1").await;
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let desk = Desk::new();
-        let mut follower = desk.follow(&server.url(), "b", &["--engine", engine.as_str()]);
+        let mut follower = desk.follow(&server.url(), "b", &["--state", &engine.url(&desk.state())]);
         follower.says("live at").await;
         for second in [
             desk.replicate(&server.url(), "b", &[]).await,

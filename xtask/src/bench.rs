@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{self, Profile};
+use crate::cargo::{self, Engines, Profile};
 use crate::e2e::PACKAGE;
 use crate::test::Environment;
 
 /// What to measure, and how to say it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this benchmark.
+    /// Only this benchmark: hydrate, freshness, resume, read or epoch.
     name: Option<String>,
     /// Print one JSON object a line.
     #[arg(long)]
@@ -22,10 +22,12 @@ pub(crate) struct Args {
 
 /// Sets up and runs. True if the benchmarks ended well.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
-    let environment = Environment::prepare(root, Profile::Release)?;
+    let environment = Environment::prepare(root, Profile::Release, Engines::All)?;
     let mut command = cargo::command(root);
     command
-        .args(["run", "--release", "--package", PACKAGE, "--bin", "bench", "--"])
+        .args(["run", "--release", "--package", PACKAGE, "--bin", "bench"])
+        .args(Engines::All.args(&[PACKAGE]))
+        .arg("--")
         .args(&args.name);
     if args.json {
         command.arg("--json");

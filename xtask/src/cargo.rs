@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+/// The package of the `alluvium` command.
+pub(crate) const COMMAND: &str = "alluvium-cli";
+
 /// Which profile to build with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -21,6 +24,28 @@ impl Profile {
         match self {
             Self::Dev => &[],
             Self::Release => &["--release"],
+        }
+    }
+}
+
+/// What is built beside the default features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engines {
+    /// Those of the default features: no C++ compiler is needed.
+    Default,
+    /// RocksDB too.
+    All,
+}
+
+impl Engines {
+    /// The arguments that select them for `packages`, which have to be among those that cargo is told to build.
+    pub(crate) fn args(self, packages: &[&str]) -> Vec<String> {
+        match self {
+            Self::Default => Vec::new(),
+            Self::All => packages
+                .iter()
+                .map(|package| format!("--features={package}/rocksdb"))
+                .collect(),
         }
     }
 }
@@ -102,10 +127,11 @@ pub(crate) fn dependency_tree(root: &Path, package: &str) -> Result<String> {
 }
 
 /// Builds the `alluvium` binary and says where cargo has put it.
-pub(crate) fn build_alluvium(root: &Path, profile: Profile) -> Result<PathBuf> {
+pub(crate) fn build_alluvium(root: &Path, profile: Profile, engines: Engines) -> Result<PathBuf> {
     eprintln!("xtask: building the alluvium command");
     let output = command(root)
-        .args(["build", "--package", "alluvium-cli", "--bin", "alluvium"])
+        .args(["build", "--package", COMMAND, "--bin", "alluvium"])
+        .args(engines.args(&[COMMAND]))
         .args(profile.args())
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())

@@ -1,12 +1,13 @@
 //! `cargo xtask demo`: a git repository's history, replicated through a real nats-server.
 //!
-//! The demo itself is a binary of the end-to-end package; this only prepares what it needs.
+//! The demo itself is a binary of the end-to-end package; this only prepares what it needs. RocksDB is not among that: it
+//! would take most of the time until there is something to see.
 
 use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{self, Profile};
+use crate::cargo::{self, Engines, Profile};
 use crate::e2e::PACKAGE;
 use crate::test::Environment;
 
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
     let repo = args.repo.as_deref().unwrap_or(root);
     let repo = path::absolute(repo).with_context(|| format!("cannot use {} as a path", repo.display()))?;
-    let environment = Environment::prepare(root, Profile::Release)?;
+    let environment = Environment::prepare(root, Profile::Release, Engines::Default)?;
     let mut command = cargo::command(root);
     command.args(["run", "--release", "--package", PACKAGE, "--bin", "demo", "--"]);
     command.arg("--repo").arg(repo).args(&args.rest);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::cargo::{self, Profile};
+use crate::cargo::{self, Engines, Profile};
 use crate::tally::{self, Verdict};
 use crate::test::Environment;
 
@@ -40,7 +40,7 @@ impl Args {
 
 /// Sets up, runs the tests and prints the closing summary. True if nothing failed.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
-    let environment = Environment::prepare(root, args.profile())?;
+    let environment = Environment::prepare(root, args.profile(), Engines::All)?;
     Ok(execute(root, &environment, args)?.conclude())
 }
 
@@ -53,6 +53,7 @@ pub(crate) fn execute(root: &Path, environment: &Environment, args: &Args) -> Re
     let mut command = cargo::command(root);
     command
         .args(["test", "--package", PACKAGE, "--no-fail-fast"])
+        .args(Engines::All.args(&[PACKAGE]))
         .args(args.profile().args());
     command.args(["--", THREADS]).args(&args.filter);
     environment.apply(&mut command);

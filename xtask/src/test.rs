@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::cargo::{self, Profile};
+use crate::cargo::{self, Engines, Profile};
 use crate::setup::{self, Tools};
 use crate::{e2e, tally};
 
@@ -40,9 +40,9 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Sets up the tools and builds the command.
-    pub(crate) fn prepare(root: &Path, profile: Profile) -> Result<Self> {
+    pub(crate) fn prepare(root: &Path, profile: Profile, engines: Engines) -> Result<Self> {
         let tools = setup::run(root)?;
-        let alluvium = cargo::build_alluvium(root, profile)?;
+        let alluvium = cargo::build_alluvium(root, profile, engines)?;
         Ok(Self { tools, alluvium })
     }
 
@@ -61,10 +61,12 @@ impl Environment {
 
 /// Runs everything and prints the closing summary. True if nothing failed.
 pub(crate) fn run(root: &Path) -> Result<bool> {
-    let environment = Environment::prepare(root, Profile::Dev)?;
+    let environment = Environment::prepare(root, Profile::Dev, Engines::All)?;
     eprintln!("xtask: unit, doc, conformance and command tests");
     let mut command = cargo::command(root);
-    command.args(["test", "--workspace", "--exclude", e2e::PACKAGE, "--no-fail-fast"]);
+    command
+        .args(["test", "--workspace", "--exclude", e2e::PACKAGE, "--no-fail-fast"])
+        .args(Engines::All.args(&[cargo::COMMAND]));
     environment.apply(&mut command);
     let mut verdict = tally::run("workspace tests", &mut command)?;
     verdict.add(e2e::execute(root, &environment, &e2e::Args::short())?);

@@ -1,14 +1,14 @@
 //! What can be typed: commands, options, and their help.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use alluvium::{Durability, EngineKind, Filter};
+use alluvium::{Durability, Filter};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::secret::Secret;
+use crate::state::Place;
 
 /// Durable local state from NATS JetStream KV buckets.
 ///
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Fills the directory on the first run, and goes on from its cursor on every later one. Runs until SIGINT or
     /// SIGTERM, which end it with exit code 0 and everything received applied. A directory belongs to one bucket, one
     /// scope and one engine for ever; one process has it open at a time.
+    ///
+    /// Engines: fjall (an LSM tree, for state of any size), memory (in RAM, with a log on disk), and rocksdb where the
+    /// command was built with that feature.
     Replicate(ReplicateArgs),
 
     /// Print the value of a key.
@@ -79,9 +82,10 @@ pub(crate) enum Command {
 /// Which state.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StateArgs {
-    /// The state directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    /// The state directory. fjall:DIR, memory:DIR or rocksdb:DIR names its engine too; a bare DIR has the one that it
+    /// was made with, and a new one is fjall's.
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) state: Place,
 
     /// The table in it, for a directory that a program has put several into [default: the only one; new ones are
     /// named kv].
@@ -92,7 +96,7 @@ pub(crate) struct StateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     alluvium replicate --bucket routes --state ./routes\n  \
-    alluvium replicate --bucket routes --state ./eu --scope 'api.eu.>' --scope 'web.eu.>'\n  \
+    alluvium replicate --bucket routes --state memory:./eu --scope 'api.eu.>' --scope 'web.eu.>'\n  \
     alluvium replicate --bucket routes --state ./routes --until-caught-up --json --context edge")]
 pub(crate) struct ReplicateArgs {
     /// The bucket to follow.
@@ -101,11 +105,6 @@ pub(crate) struct ReplicateArgs {
 
     #[command(flatten)]
     pub(crate) state: StateArgs,
-
-    /// The engine to keep the state in: memory (in RAM, with a log on disk) or fjall (an LSM tree, for state of any
-    /// size) [default: the one that the directory was made with, else fjall].
-    #[arg(long, value_name = "ENGINE")]
-    pub(crate) engine: Option<EngineKind>,
 
     /// Keep only keys that match this subject filter; may be given more than once [default: all keys].
     #[arg(long, value_name = "FILTER")]
@@ -335,7 +334,14 @@ mod tests {
             "--nkey",
             "hunter2",
         ];
-        let line = ["alluvium", "verify", "--state", "d", "--bucket", "b"];
+        let line = [
+            "alluvium",
+            "verify",
+            "--state",
+            "s3://me:hunter2@b",
+            "--bucket",
+            "b",
+        ];
         let cli = Cli::try_parse_from(line.into_iter().chain(given)).unwrap();
         assert!(!format!("{cli:?}").contains("hunter2"));
     }

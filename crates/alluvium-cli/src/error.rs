@@ -5,11 +5,10 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use alluvium::{EngineError, ErrorKind, LogError, ReplicaError, StateDirError, TableError};
+use alluvium::{BackendError, EngineError, ErrorKind, LogError, OpenError, ReplicaError, TableError};
 
 use crate::context::ContextError;
 
@@ -61,30 +60,31 @@ pub(crate) enum Failure {
         said: Option<String>,
     },
     #[error(transparent)]
-    StateDir(#[from] StateDirError),
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
     Table(#[from] TableError),
-    #[error("{} holds no table yet: replicate into it first, or mend the path", path.display())]
-    NoTable { path: PathBuf },
-    #[error("{} holds no table {name:?}: it holds {}", path.display(), found.join(", "))]
+    #[error("{state} holds no table yet: replicate into it first, or mend the path")]
+    NoTable { state: String },
+    #[error("{state} holds no table {name:?}: it holds {}", found.join(", "))]
     OtherTable {
-        path: PathBuf,
+        state: String,
         name: String,
         found: Vec<String>,
     },
-    #[error("{} holds several tables: choose with --table one of {}", path.display(), found.join(", "))]
-    ManyTables { path: PathBuf, found: Vec<String> },
+    #[error("{state} holds several tables: choose with --table one of {}", found.join(", "))]
+    ManyTables { state: String, found: Vec<String> },
     #[error(
-        "{} has no cursor: a fill or a reconcile was cut short; finish it with `alluvium replicate --until-caught-up`",
-        path.display()
+        "{state} has no cursor: a fill or a reconcile was cut short; finish it with `alluvium replicate --until-caught-up`"
     )]
-    NoCursor { path: PathBuf },
+    NoCursor { state: String },
     #[error(transparent)]
     Replica(#[from] ReplicaError),
-    #[error("no key {key} in {}", path.display())]
-    NoKey { key: String, path: PathBuf },
+    #[error("no key {key} in {state}")]
+    NoKey { key: String, state: String },
     #[error("{summary}")]
     Differs { summary: String },
     #[error(
@@ -154,7 +154,8 @@ impl Failure {
             | Self::Output(_)
             | Self::Start(_) => ErrorKind::Unavailable,
             Self::Log { source, .. } => source.kind(),
-            Self::StateDir(error) => error.kind(),
+            Self::Open(error) => error.kind(),
+            Self::Backend(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Table(error) => error.kind(),
             Self::Replica(error) => error.kind(),

@@ -1,7 +1,6 @@
 //! `alluvium get`, `scan` and `status`: what a state directory holds, without a server.
 
 use std::ffi::OsStr;
-use std::path::Path;
 
 use alluvium::{Binding, Cursor, EngineTable, Filter, KeyRange, Sequence, Table as _, TableStats};
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::args::{GetArgs, ScanArgs, StatusArgs};
 use crate::error::Failure;
 use crate::output::{Output, escaped, human_bytes, rfc3339};
-use crate::state::{with_state, with_table};
+use crate::state::{Place, with_state, with_table};
 
 /// What a bucket's stream is named in front of the bucket's name.
 const BUCKET_PREFIX: &str = "KV_";
@@ -21,7 +20,7 @@ pub(crate) fn get(args: &GetArgs, output: Output) -> Result<(), Failure> {
         Some(entry) => output.value(key, &entry),
         None => Err(Failure::NoKey {
             key: escaped(key),
-            path: args.state.state.clone(),
+            state: args.state.state.to_string(),
         }),
     }
 }
@@ -92,10 +91,10 @@ impl Facts {
         Some(filters.iter().map(Filter::as_str).collect())
     }
 
-    fn for_programs(&self, path: &Path) -> Value {
+    fn for_programs(&self, state: &Place) -> Value {
         let cursor = self.cursor.as_ref();
         json!({
-            "state_dir": path.to_string_lossy(),
+            "state_dir": state.to_string(),
             "engine": self.engine,
             "table": self.table,
             "bucket": self.bucket(),
@@ -110,7 +109,7 @@ impl Facts {
         })
     }
 
-    fn for_people(&self, path: &Path) -> Vec<(&'static str, String)> {
+    fn for_people(&self, state: &Place) -> Vec<(&'static str, String)> {
         let log = match (self.bucket(), self.log()) {
             (Some(bucket), _) => ("bucket", bucket.to_owned()),
             (None, Some(log)) => ("log", log.to_owned()),
@@ -127,7 +126,7 @@ impl Facts {
         };
         let scope = self.scope().unwrap_or_default().join(", ");
         vec![
-            ("state", path.display().to_string()),
+            ("state", state.to_string()),
             ("engine", self.engine.to_owned()),
             log,
             ("scope", scope),

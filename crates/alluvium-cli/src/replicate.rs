@@ -1,20 +1,19 @@
 //! `alluvium replicate`: a bucket into a state directory, until it is told to stop.
 //!
 //! The bucket is found, and the login accepted, before anything is made on disk. At the end the replica is shut down,
-//! then the engine is closed, and what fails there is told too.
+//! then the state is closed, and what fails there is told too.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{
-    Engine, EngineError, EngineKind, Log, Replica, Scope, StateDir, StateDirError, Status, open_engine,
+    BackendOptions, EngineBackend, Log, Replica, Scope, StateBackend as _, StateConfig, Status, Table,
 };
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::args::ReplicateArgs;
+use crate::args::{ReplicateArgs, StateArgs};
 use crate::connect;
 use crate::error::Failure;
 use crate::output::Output;
@@ -37,7 +36,9 @@ pub(crate) fn run(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(
 
 async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Start)?;
-    let kind = engine_kind(&args.state.state, args.engine)?;
+    let config = args.state.state.config()?.durability(args.durability);
+    // Found out before any server is asked.
+    let engine = config.engine_name()?;
     let found = async {
         let connection = connect::connect(&args.connection, "replicate").await?;
         let (log, _bounds) = connection.bucket(&args.bucket).await?;
@@ -48,41 +49,26 @@ async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<
         () = signals.next() => return Ok(()),
     };
 
-    let (path, durability) = (args.state.state.clone(), args.durability);
-    let engine = off_the_runtime(move || Ok(open_engine(&path, kind, durability)?)).await?;
-    let task = Task {
-        args,
-        log,
-        engine: Arc::clone(&engine),
+    let state_args = args.state.clone();
+    let (backend, table) = off_the_runtime(move || open(&config, &state_args)).await?;
+    let result = match backend.open_table(&table).await {
+        Ok(table) => {
+            let task = Task { args, log, engine };
+            task.follow(table, &mut signals, output, verbose).await
+        }
+        Err(error) => Err(error.into()),
     };
-    let result = task.follow(&mut signals, output, verbose).await;
-    let closed = off_the_runtime(move || state::close(engine.as_ref(), result));
     tokio::select! {
-        closed = closed => closed,
+        closed = backend.close() => state::ended(result, closed),
         () = signals.next() => Err(Failure::Impatient),
     }
 }
 
-/// The engine to use: the one that the directory was made with, else the one asked for, else the default one.
-fn engine_kind(path: &Path, asked: Option<EngineKind>) -> Result<EngineKind, Failure> {
-    match StateDir::stored_engine(path) {
-        Ok(stored) => match (asked, stored.parse()) {
-            (Some(asked), _) if asked.as_str() != stored => Err(StateDirError::OtherEngine {
-                path: path.into(),
-                stored,
-                expected: asked.to_string(),
-            }
-            .into()),
-            (_, Ok(kind)) => Ok(kind),
-            (_, Err(_)) => Err(EngineError::Invalid(format!(
-                "{} belongs to the engine {stored}, which this Alluvium does not know: use the one that made it",
-                path.display()
-            ))
-            .into()),
-        },
-        Err(StateDirError::Missing { .. }) => Ok(asked.unwrap_or_default()),
-        Err(error) => Err(error.into()),
-    }
+/// Opens the state, and finds out which of its tables is meant. Blocks.
+fn open(config: &StateConfig, args: &StateArgs) -> Result<(EngineBackend, String), Failure> {
+    let engine = config.open_engine()?;
+    let table = state::table_name(engine.as_ref(), args)?;
+    Ok((EngineBackend::open(engine, BackendOptions::default())?, table))
 }
 
 /// Runs what may block.
@@ -95,26 +81,30 @@ async fn off_the_runtime<T: Send + 'static>(
     }
 }
 
-/// A bucket that was found and an engine that was opened.
+/// What is replicated.
 struct Task<'a> {
     args: &'a ReplicateArgs,
     log: Arc<dyn Log>,
-    engine: Arc<dyn Engine>,
+    engine: &'static str,
 }
 
 impl Task<'_> {
-    async fn follow(self, signals: &mut Signals, output: Output, verbose: u8) -> Result<(), Failure> {
+    async fn follow(
+        self,
+        table: Arc<dyn Table>,
+        signals: &mut Signals,
+        output: Output,
+        verbose: u8,
+    ) -> Result<(), Failure> {
         let subject = Subject {
             bucket: self.args.bucket.clone(),
-            state_dir: self.args.state.state.display().to_string(),
-            engine: self.engine.name().to_owned(),
+            state_dir: self.args.state.state.to_string(),
+            engine: self.engine.to_owned(),
         };
         let mut progress = Progress::new(output, verbose, subject);
-        let (engine, state_args) = (Arc::clone(&self.engine), self.args.state.clone());
-        let table = off_the_runtime(move || state::open_table(engine, &state_args)).await?;
 
-        // The engine was opened with the durability that was asked for: each commit has it already.
-        let replica = Replica::builder(Arc::clone(&self.log), Arc::new(table))
+        // The state was opened with the durability that was asked for: each commit has it already.
+        let replica = Replica::builder(Arc::clone(&self.log), table)
             .scope(Scope::from(self.args.scope.clone()))
             .start()
             .await?;

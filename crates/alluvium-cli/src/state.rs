@@ -1,9 +1,10 @@
 //! Opening a state directory and the table in it, and closing it so that errors are seen.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::fmt;
 use std::sync::Arc;
 
-use alluvium::{Durability, Engine, EngineTable, open_existing_engine};
+use alluvium::{Engine, EngineTable, StateConfig, StateUrl, StateUrlError};
 
 use crate::args::StateArgs;
 use crate::error::Failure;
@@ -11,13 +12,47 @@ use crate::error::Failure;
 /// The name of the table that `replicate` makes: a directory holds one bucket, so nothing has to be said to find it.
 const TABLE: &str = "kv";
 
+/// Where the state is, as it was typed. What is wrong with it is told when it is used, for what is wrong may hold a
+/// password, and the command line's own errors repeat what was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Result<StateUrl, StateUrlError>);
+
+impl Place {
+    /// The configuration to open it by.
+    pub(crate) fn config(&self) -> Result<StateConfig, Failure> {
+        match &self.0 {
+            Ok(url) => Ok(url.clone().into()),
+            Err(error) => Err(Failure::Usage(format!("--state: {error}"))),
+        }
+    }
+}
+
+impl From<OsString> for Place {
+    fn from(text: OsString) -> Self {
+        Self(text.try_into())
+    }
+}
+
+/// The directory, or the URL of what has none.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(url) => match url.dir() {
+                Some(dir) => dir.display().fmt(f),
+                None => url.fmt(f),
+            },
+            Err(_) => f.write_str("?"),
+        }
+    }
+}
+
 /// Opens the state that exists, gives its engine and its table, if there is one, to `work`, and closes it again. Never
 /// makes anything.
 pub(crate) fn with_state<T>(
     args: &StateArgs,
     work: impl FnOnce(&dyn Engine, Option<&EngineTable>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let engine = open_existing_engine(&args.state, Durability::Buffered)?;
+    let engine = args.state.config()?.existing(true).open_engine()?;
     let work = || match existing_table(engine.as_ref(), args)? {
         Some(name) => {
             let table = EngineTable::open(Arc::clone(&engine), &name)?;
@@ -26,7 +61,7 @@ pub(crate) fn with_state<T>(
         None => work(engine.as_ref(), None),
     };
     let result = work();
-    close(engine.as_ref(), result)
+    ended(result, engine.close())
 }
 
 /// As [`with_state`], for what makes no sense without a table.
@@ -37,21 +72,24 @@ pub(crate) fn with_table<T>(
     with_state(args, |_, table| match table {
         Some(table) => work(table),
         None => Err(Failure::NoTable {
-            path: args.state.clone(),
+            state: args.state.to_string(),
         }),
     })
 }
 
-/// Opens the table to replicate into: the one that is there, or a new one.
-pub(crate) fn open_table(engine: Arc<dyn Engine>, args: &StateArgs) -> Result<EngineTable, Failure> {
-    let name = existing_table(engine.as_ref(), args)?;
-    let name = name.or(args.table.clone()).unwrap_or_else(|| TABLE.to_owned());
-    Ok(EngineTable::open(engine, &name)?)
+/// The name of the table to replicate into: the one that is there, or a new one.
+pub(crate) fn table_name(engine: &dyn Engine, args: &StateArgs) -> Result<String, Failure> {
+    let name = existing_table(engine, args)?.or_else(|| args.table.clone());
+    Ok(name.unwrap_or_else(|| TABLE.to_owned()))
 }
 
-/// Closes an engine; its error counts unless there is an earlier one. Blocks.
-pub(crate) fn close<T>(engine: &dyn Engine, result: Result<T, Failure>) -> Result<T, Failure> {
-    match (result, engine.close()) {
+/// The result of some work on what was closed afterwards; the error of the closing counts unless there is an earlier
+/// one.
+pub(crate) fn ended<T, E>(result: Result<T, Failure>, closed: Result<(), E>) -> Result<T, Failure>
+where
+    E: fmt::Display + Into<Failure>,
+{
+    match (result, closed) {
         (Ok(_), Err(error)) => Err(error.into()),
         (Err(first), Err(error)) => {
             tracing::warn!(%error, "closing failed too");
@@ -61,7 +99,7 @@ pub(crate) fn close<T>(engine: &dyn Engine, result: Result<T, Failure>) -> Resul
     }
 }
 
-/// Which of the directory's tables is meant; none if there is none at all.
+/// Which of the state's tables is meant; none if there is none at all.
 fn existing_table(engine: &dyn Engine, args: &StateArgs) -> Result<Option<String>, Failure> {
     let mut found: Vec<String> = engine
         .spaces()?
@@ -71,17 +109,20 @@ fn existing_table(engine: &dyn Engine, args: &StateArgs) -> Result<Option<String
         .collect();
     found.sort_unstable();
     found.dedup();
-    let path = || Path::to_owned(&args.state);
+    let state = || args.state.to_string();
     match (&args.table, found.len()) {
         (_, 0) => Ok(None),
         (Some(name), _) if found.contains(name) => Ok(Some(name.clone())),
         (Some(name), _) => Err(Failure::OtherTable {
-            path: path(),
+            state: state(),
             name: name.clone(),
             found,
         }),
         (None, 1) => Ok(found.pop()),
-        (None, _) => Err(Failure::ManyTables { path: path(), found }),
+        (None, _) => Err(Failure::ManyTables {
+            state: state(),
+            found,
+        }),
     }
 }
 
@@ -94,6 +135,13 @@ fn table_of(space: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_place_is_not_shown() {
+        let place = Place::from(OsString::from("s3://me:hunter2@b"));
+        let error = place.config().unwrap_err();
+        assert!(!format!("{place:?} {place} {error:?} {}", error.line()).contains("hunter2"));
+    }
 
     #[test]
     fn a_table_is_found_by_its_space() {

@@ -39,7 +39,7 @@ async fn verify(args: &VerifyArgs, table: &EngineTable, output: Output) -> Resul
     let connection = connect::connect(&args.connection, "verify").await?;
     let (log, bounds) = connection.bucket(&args.bucket).await?;
     let no_cursor = || Failure::NoCursor {
-        path: args.state.state.clone(),
+        state: args.state.state.to_string(),
     };
     let binding = table.binding().ok_or_else(no_cursor)?;
     if binding.log != log.name() {

@@ -6,15 +6,12 @@ mod common;
 use std::fs;
 use std::process::Stdio;
 
-use alluvium::{Durability, EngineKind, open_engine};
-use common::{Home, alluvium, failed, in_json};
+use common::{ENGINES, Home, alluvium, failed, in_json};
 use serde_json::json;
-
-const ENGINES: [EngineKind; 2] = [EngineKind::Memory, EngineKind::Fjall];
 
 #[test]
 fn get_prints_the_exact_bytes() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let home = Home::filled(engine);
         for (key, value) in [
             ("a", &b"1"[..]),
@@ -32,7 +29,7 @@ fn get_prints_the_exact_bytes() {
 
 #[test]
 fn a_key_that_is_not_there_is_named() {
-    let home = Home::filled(EngineKind::Fjall);
+    let home = Home::filled("fjall");
     let state = home.state().to_str().unwrap();
     let error = failed(&["get", "nope", "--state", state], 1);
     assert!(error.starts_with("error: no key nope in "), "{error}");
@@ -43,7 +40,7 @@ fn a_key_that_is_not_there_is_named() {
 
 #[test]
 fn entries_in_json_are_text_where_they_can_be() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let home = Home::filled(engine);
         let lines = in_json([
             "scan".as_ref(),
@@ -69,7 +66,7 @@ fn entries_in_json_are_text_where_they_can_be() {
 
 #[test]
 fn scan_takes_a_prefix_and_a_limit_and_escapes_for_people() {
-    let home = Home::filled(EngineKind::Fjall);
+    let home = Home::filled("fjall");
     let state = home.state().to_str().unwrap();
     let scan = |more: &[&str]| {
         let output = alluvium(["scan", "--state", state].iter().chain(more));
@@ -92,7 +89,7 @@ fn a_key_may_be_any_bytes() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
-    let home = Home::filled(EngineKind::Memory);
+    let home = Home::filled("memory");
     let key = OsStr::from_bytes(b"\xff\x01");
     let output = alluvium(["get".as_ref(), key, "--state".as_ref(), home.state()]);
     assert_eq!(output.stdout, b"odd");
@@ -104,7 +101,7 @@ fn a_key_may_be_any_bytes() {
 
 #[test]
 fn status_says_what_the_directory_holds() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let home = Home::filled(engine);
         let status = in_json([
             "status".as_ref(),
@@ -115,7 +112,7 @@ fn status_says_what_the_directory_holds() {
         let [status] = &status[..] else {
             panic!("one line, not {status:?}")
         };
-        assert_eq!(status["engine"], engine.as_str());
+        assert_eq!(status["engine"], engine);
         assert_eq!(status["table"], "kv");
         assert_eq!(status["bucket"], "routes");
         assert_eq!(status["log"], "KV_routes");
@@ -137,7 +134,7 @@ fn status_says_what_the_directory_holds() {
 #[test]
 fn a_directory_that_was_only_just_made_has_a_status_and_nothing_to_read() {
     let home = Home::empty();
-    let engine = open_engine(home.state().as_ref(), EngineKind::Fjall, Durability::Buffered).unwrap();
+    let engine = home.open("fjall");
     engine.close().unwrap();
     drop(engine);
     let state = home.state().to_str().unwrap();
@@ -153,10 +150,10 @@ fn a_directory_that_was_only_just_made_has_a_status_and_nothing_to_read() {
 #[test]
 fn a_program_may_name_its_table_as_it_likes() {
     let home = Home::empty();
-    home.fill(EngineKind::Fjall, "routes.eu");
+    home.fill("fjall", "routes.eu");
     let state = home.state().to_str().unwrap();
     assert_eq!(alluvium(["get", "a", "--state", state]).stdout, b"1");
-    home.fill(EngineKind::Fjall, "other");
+    home.fill("fjall", "other");
     let error = failed(&["get", "a", "--state", state], 1);
     assert!(
         error.contains("choose with --table one of other, routes.eu"),
@@ -221,29 +218,62 @@ fn a_file_in_place_of_the_directory_is_named() {
 
 #[test]
 fn another_engine_is_refused_before_any_server_is_asked() {
-    let home = Home::filled(EngineKind::Memory);
-    let state = home.state().to_str().unwrap();
-    let error = failed(
-        &[
-            "replicate",
-            "--bucket",
-            "b",
-            "--state",
-            state,
-            "--engine",
-            "fjall",
-        ],
-        1,
-    );
-    assert!(
-        error.contains("belongs to the engine memory, not fjall"),
-        "{error}"
-    );
+    let home = Home::filled("memory");
+    let state = home.url("fjall");
+    for command in [
+        &["replicate", "--bucket", "b"][..],
+        &["get", "a"],
+        &["scan"],
+        &["status"],
+        &["verify", "--bucket", "b"],
+    ] {
+        let error = failed(&[command, &["--state", &state]].concat(), 1);
+        assert!(
+            error.contains("belongs to the engine memory, not fjall"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_scheme_names_the_engine_that_the_directory_has_anyway() {
+    for &engine in ENGINES {
+        let home = Home::filled(engine);
+        let state = home.url(engine);
+        assert_eq!(alluvium(["get", "a", "--state", &state]).stdout, b"1");
+        let status = &in_json(["status", "--json", "--state", &state])[0];
+        assert_eq!(status["engine"], engine);
+        assert_eq!(status["state_dir"].as_str(), home.state().to_str());
+    }
+}
+
+#[test]
+fn what_has_no_tables_says_what_has() {
+    for command in [
+        &["replicate", "--bucket", "b"][..],
+        &["get", "a"],
+        &["scan"],
+        &["status"],
+        &["verify", "--bucket", "b"],
+    ] {
+        for store in [
+            "s3://bucket/prefix",
+            "az://container",
+            "gs://bucket",
+            "file:///srv/state",
+        ] {
+            let error = failed(&[command, &["--state", store]].concat(), 1);
+            assert!(error.contains("use `fjall:DIR`"), "{error}");
+        }
+    }
+    // Nothing is ever left in RAM for a later command.
+    let error = failed(&["get", "a", "--state", "memory:"], 1);
+    assert!(error.contains("gone when it is closed"), "{error}");
 }
 
 #[test]
 fn another_format_and_an_unknown_engine_are_told_apart_from_damage() {
-    let home = Home::filled(EngineKind::Fjall);
+    let home = Home::filled("fjall");
     let state = home.state().to_str().unwrap();
     for (record, said) in [
         (
@@ -268,7 +298,7 @@ fn another_format_and_an_unknown_engine_are_told_apart_from_damage() {
 
 #[test]
 fn a_damaged_file_is_named_and_never_a_panic() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let home = Home::empty();
         home.fill_many(engine, 20_000);
         let damaged = home.damage_largest_file();
@@ -285,9 +315,9 @@ fn a_damaged_file_is_named_and_never_a_panic() {
 
 #[test]
 fn a_directory_that_is_in_use_says_so() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let home = Home::filled(engine);
-        let open = open_engine(home.state().as_ref(), engine, Durability::Buffered).unwrap();
+        let open = home.open(engine);
         let state = home.state().to_str().unwrap();
         for command in [
             &["get", "k"][..],
@@ -308,7 +338,7 @@ fn a_directory_that_is_in_use_says_so() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let home = Home::empty();
     // More than any pipe holds.
-    home.fill_many(EngineKind::Fjall, 20_000);
+    home.fill_many("fjall", 20_000);
     for more in [&[][..], &["--json"]] {
         let mut scan = std::process::Command::new(env!("CARGO_BIN_EXE_alluvium"))
             .args(["scan".as_ref(), "--state".as_ref(), home.state()])

@@ -18,15 +18,10 @@ fn wrong_usage_is_exit_code_2() {
         &["get", "k"],
         &["get", "--state", "d"],
         &["replicate", "--state", "d"],
-        &[
-            "replicate",
-            "--bucket",
-            "b",
-            "--state",
-            "d",
-            "--engine",
-            "granite",
-        ],
+        &["replicate", "--bucket", "b", "--state", "granite:d"],
+        &["replicate", "--bucket", "b", "--state", "fjall:"],
+        &["get", "k", "--state", ""],
+        &["scan", "--state", "s3:bucket"],
         &[
             "replicate",
             "--bucket",
@@ -79,6 +74,21 @@ fn a_wrong_url_is_wrong_usage_too_and_its_password_is_not_shown() {
         "{error}"
     );
     assert!(!home.exists());
+}
+
+#[test]
+fn a_state_that_cannot_be_is_told_what_can_and_its_password_is_not_shown() {
+    for (state, part) in [
+        (
+            "redis://:hunter2@localhost",
+            "there is no `redis:`: use `memory:`",
+        ),
+        ("s3://me:hunter2@bucket", "takes no login"),
+        ("", "it is empty"),
+    ] {
+        let error = failed(&["status", "--state", state], 2);
+        assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

@@ -1,41 +1,50 @@
 //! Durable, portable state for programs that consume NATS JetStream.
 //!
-//! This crate re-exports the others behind features, so that one dependency is enough; it adds only
-//! [`open_engine`], which picks an engine by name.
+//! One dependency for everything: this crate re-exports the others behind features, and adds the one place where
+//! storage is chosen, [`open`] and its [`StateConfig`].
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `nats` | [`KvLog`]: a KV bucket as a [`Log`] | yes |
-//! | `fjall` | [`FjallEngine`]: an LSM tree in pure Rust | yes |
-//! | `memory` | [`MemoryEngine`]: an ordered map in RAM, with an optional log on disk | yes |
+//! | `nats` | `KvLog`: a KV bucket as a [`Log`] | yes |
+//! | `fjall` | `fjall:DIR`, [`FjallEngine`]: an LSM tree in pure Rust | yes |
+//! | `memory` | `memory:` and `memory:DIR`, [`MemoryEngine`]: an ordered map in RAM, with an optional log on disk | yes |
+//! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
+//! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share | no |
+//! | `s3`, `azure`, `gcs` | `s3://…`, `az://…`, `gs://…` | no |
 //!
-//! A replica is a table that follows its log:
+//! A replica is a table that follows its log (`KvLog::open(client, "routes")` is one):
 //!
 //! ```
 //! use std::sync::Arc;
-//! use alluvium::{Durability, EngineKind, EngineTable, KvLog, Replica, open_engine};
+//! use alluvium::{Log, Replica, StateBackend};
 //!
-//! async fn routes(client: async_nats::Client) -> Result<Replica, Box<dyn std::error::Error>> {
-//!     let log = Arc::new(KvLog::open(client, "routes").await?);
-//!     let engine = open_engine("./state".as_ref(), EngineKind::Fjall, Durability::Buffered)?;
-//!     let table = Arc::new(EngineTable::open(engine, "routes")?);
-//!     let replica = Replica::builder(log, table).start().await?;
+//! async fn routes(log: Arc<dyn Log>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let state = alluvium::open("fjall:./state").await?;
+//!     let replica = Replica::builder(log, state.open_table("routes").await?).start().await?;
 //!     replica.caught_up().await?; // then reads take microseconds, and the next start reads only what is new
 //!     println!("{:?}", replica.get("api.eu")?);
-//!     Ok(replica)
+//!     replica.shutdown().await?;
+//!     state.close().await?;
+//!     Ok(())
 //! }
 //! ```
 
+mod config;
+mod error;
+mod features;
 mod open;
+mod options;
+mod url;
 
 /// The example in the project's README is compiled like any other.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "nats"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
 pub use alluvium_core::*;
 pub use alluvium_engine::{
-    Engine, EngineError, EngineSnapshot, EngineStats, EngineTable, Space, StateDir, StateDirError, WriteBatch,
+    Engine, EngineBackend, EngineError, EngineSnapshot, EngineStats, EngineTable, Space, StateDir,
+    StateDirError, WriteBatch,
 };
 #[cfg(feature = "fjall")]
 pub use alluvium_fjall::{FjallEngine, FjallOptions};
@@ -47,4 +56,7 @@ pub use alluvium_runtime::{
     Replica, ReplicaBuilder, ReplicaError, State, Status, Subscription, SubscriptionError,
 };
 
-pub use open::{EngineKind, open_engine, open_existing_engine};
+pub use config::StateConfig;
+pub use error::OpenError;
+pub use open::open;
+pub use url::{StateUrl, StateUrlError};

@@ -1,109 +1,164 @@
-//! Picking an engine by name.
+//! Opening state: the one place that knows every engine and every object store.
+//!
+//! What is decided without a feature being on or off is decided first, so that a wrong directory or option is the same
+//! error in every build.
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use alluvium_core::Durability;
-use alluvium_engine::{Engine, EngineError, StateDir};
+use alluvium_core::StateBackend;
+use alluvium_engine::{Engine, EngineBackend, StateDir, StateDirError};
+use tokio::runtime::Handle;
 
-/// An engine that keeps its state in a directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EngineKind {
-    /// An ordered map in RAM, with a log on disk that is replayed at open. For state that fits in memory.
-    Memory,
-    /// An LSM tree in pure Rust. For state of any size.
-    #[default]
-    Fjall,
-}
+use crate::url::{EngineKind, Place};
+use crate::{OpenError, StateConfig, features};
 
-impl EngineKind {
-    /// The name as it is written on a command line and recorded in state directories.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Fjall => "fjall",
-        }
-    }
-}
-
-impl fmt::Display for EngineKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for EngineKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "memory" => Ok(Self::Memory),
-            "fjall" => Ok(Self::Fjall),
-            other => Err(format!("{other:?} is not an engine: use `memory` or `fjall`")),
-        }
-    }
-}
-
-/// Opens the state directory of an engine, made if there is nothing yet. May touch the disk for as long as a journal
-/// takes to replay: call it off an async runtime's threads if that matters.
+/// Opens state with every default of [`StateConfig`]: the one line to change for another storage.
 ///
 /// ```
-/// use alluvium::{Durability, EngineKind, open_engine};
-///
-/// let dir = tempfile::tempdir()?;
-/// let engine = open_engine(dir.path(), EngineKind::Memory, Durability::Buffered)?;
-/// assert_eq!(engine.name(), "memory");
-/// // The directory remembers, and nobody else can have it open meanwhile.
-/// assert!(open_engine(dir.path(), EngineKind::Fjall, Durability::Buffered).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if cfg!(feature = "memory") {
+/// let state = alluvium::open("memory:").await?; // or fjall:./state, rocksdb:./state, s3://bucket/prefix, …
+/// let routes = state.open_table("routes").await?;
+/// assert!(routes.cursor().is_none());
+/// state.close().await?;
+/// # }
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # Errors
 ///
-/// [`EngineError::StateDir`] for a directory that is in use, of another engine, of another format or not a state
-/// directory; [`EngineError::Invalid`] naming the feature for an engine that was not compiled in; storage errors.
-pub fn open_engine(
-    path: &Path,
-    kind: EngineKind,
-    durability: Durability,
-) -> Result<Arc<dyn Engine>, EngineError> {
-    match kind {
-        #[cfg(feature = "memory")]
-        EngineKind::Memory => {
-            let options = alluvium_memory::MemoryOptions::default().durability(durability);
-            Ok(Arc::new(alluvium_memory::MemoryEngine::open(path, options)?))
-        }
-        #[cfg(feature = "fjall")]
-        EngineKind::Fjall => {
-            let options = alluvium_fjall::FjallOptions::default().durability(durability);
-            Ok(Arc::new(alluvium_fjall::FjallEngine::open(path, options)?))
-        }
-        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
-        other => Err(not_compiled_in(other, path, durability)),
+/// As [`StateConfig::open`]; [`OpenError::Url`] saying how the place is written.
+pub async fn open(url: &str) -> Result<Arc<dyn StateBackend>, OpenError> {
+    StateConfig::new(url)?.open().await
+}
+
+/// Does something on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OpenError> {
+    let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+    match runtime.spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(OpenError::NoRuntime),
     }
 }
 
-/// Opens a state directory that exists already, with the engine that it was made for.
-///
-/// # Errors
-///
-/// As [`open_engine`], and [`StateDirError::Missing`](alluvium_engine::StateDirError::Missing) if there is nothing.
-pub fn open_existing_engine(path: &Path, durability: Durability) -> Result<Arc<dyn Engine>, EngineError> {
-    let stored = StateDir::stored_engine(path)?;
-    let kind = stored.parse().map_err(|_| {
-        EngineError::Invalid(format!(
-            "{} belongs to the engine {stored}, which this Alluvium does not know: use the one that made it",
-            path.display()
-        ))
-    })?;
-    open_engine(path, kind, durability)
-}
+impl StateConfig {
+    /// Opens the state, made if there is none yet (unless it has to be [`existing`](StateConfig::existing)). Has to be
+    /// awaited in a tokio runtime; what blocks is kept off its tasks' threads.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::FeatureOff`] naming the feature to turn on; [`OpenError::StateDir`] for a directory that is in use,
+    /// of another engine, of another format or not a state directory; [`OpenError::Store`] for an object store that
+    /// does not exist, refuses the login, or has no such option; storage errors.
+    pub async fn open(&self) -> Result<Arc<dyn StateBackend>, OpenError> {
+        if let Place::Store { service, url } = self.url.place() {
+            return features::open_store(self, *service, url).await;
+        }
+        let config = self.clone();
+        blocking(move || {
+            let engine = config.open_engine()?;
+            let backend = EngineBackend::open(engine, config.backend_options())?;
+            Ok::<Arc<dyn StateBackend>, OpenError>(Arc::new(backend))
+        })
+        .await?
+    }
 
-fn not_compiled_in(kind: EngineKind, _path: &Path, _durability: Durability) -> EngineError {
-    EngineError::Invalid(format!(
-        "the engine {kind} was not compiled in: turn on the feature `{kind}` of `alluvium`"
-    ))
+    /// Opens the engine alone, for tools that look below the tables. Blocks for as long as a journal takes to replay:
+    /// not for a task of an async runtime.
+    ///
+    /// ```
+    /// use alluvium::{OpenError, StateConfig};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if cfg!(all(feature = "memory", feature = "fjall")) {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().display();
+    /// let engine = StateConfig::new(&format!("memory:{dir}"))?.open_engine()?;
+    /// assert_eq!(engine.name(), "memory");
+    /// engine.close()?;
+    ///
+    /// // A directory remembers its engine, so its name alone is enough; another engine is refused.
+    /// assert_eq!(StateConfig::new(&dir.to_string())?.engine_name()?, "memory");
+    /// assert!(StateConfig::new(&format!("fjall:{dir}"))?.open_engine().is_err());
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](StateConfig::open), and [`OpenError::NoEngine`] for an object store.
+    pub fn open_engine(&self) -> Result<Arc<dyn Engine>, OpenError> {
+        features::open_engine(self, self.engine()?)
+    }
+
+    /// The name of the engine that [`open_engine`](StateConfig::open_engine) would open, without opening it: that of
+    /// the URL, else the one that the directory was made with, else `fjall`.
+    ///
+    /// # Errors
+    ///
+    /// What of [`open_engine`](StateConfig::open_engine)'s errors can be told without opening anything.
+    pub fn engine_name(&self) -> Result<&'static str, OpenError> {
+        Ok(self.engine()?.as_str())
+    }
+
+    /// Decides on the engine.
+    fn engine(&self) -> Result<EngineKind, OpenError> {
+        let kind = match self.url.place() {
+            Place::Store { service, .. } => {
+                return Err(OpenError::NoEngine {
+                    scheme: service.scheme(),
+                });
+            }
+            Place::Ram if self.existing => return Err(OpenError::NeverExists),
+            Place::Ram => EngineKind::Memory,
+            Place::Dir { engine, path } => self.engine_of_dir(*engine, path)?,
+        };
+        if let Some(name) = self.options.first_name() {
+            return Err(OpenError::NoSuchOption {
+                name: name.to_owned(),
+            });
+        }
+        if kind.is_compiled_in() {
+            Ok(kind)
+        } else {
+            Err(self.feature_off(kind.as_str()))
+        }
+    }
+
+    fn engine_of_dir(&self, asked: Option<EngineKind>, path: &Path) -> Result<EngineKind, OpenError> {
+        let stored = match StateDir::stored_engine(path) {
+            Ok(stored) => stored,
+            Err(StateDirError::Missing { .. }) if !self.existing => {
+                return Ok(asked.unwrap_or(EngineKind::Fjall));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match (asked, EngineKind::named(&stored)) {
+            (Some(asked), kind) if kind != Some(asked) => Err(StateDirError::OtherEngine {
+                path: path.into(),
+                stored,
+                expected: asked.as_str().to_owned(),
+            }
+            .into()),
+            (_, Some(kind)) => Ok(kind),
+            (_, None) => Err(OpenError::UnknownEngine {
+                path: path.into(),
+                stored,
+            }),
+        }
+    }
+
+    pub(crate) fn feature_off(&self, feature: &'static str) -> OpenError {
+        OpenError::FeatureOff {
+            url: self.url.clone(),
+            feature,
+        }
+    }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alluvium::{
-    Change, DeleteReason, EngineKind, KeyRange, Operation, Replica, ReplicaError, Scope, Sequence, State,
-    SubscriptionError, Table, TableError,
+    Change, DeleteReason, KeyRange, Operation, Replica, ReplicaError, Scope, Sequence, State,
+    SubscriptionError, TableError,
 };
 use alluvium_e2e::bucket::Bucket;
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::state::StateHome;
 use alluvium_e2e::{NatsServer, wait};
 
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn a_replica_equals_its_bucket_and_goes_on_from_its_cursor() {
     let server = NatsServer::start().await;
     let bucket = Bucket::create(&server, "b").await;
-    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+    for engine in EngineKind::ALL {
         let home = StateHome::new(engine);
         bucket.put("a", "1").await;
         bucket.put("b.c", "2").await;
@@ -89,7 +90,7 @@ async fn the_persisted_cursor_means_that_the_hook_has_returned() {
     }
     let poison = bucket.put("poison", "x").await;
     let last = bucket.put("after", "y").await;
-    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+    for engine in EngineKind::ALL {
         for panics in [false, true] {
             let home = StateHome::new(engine);
             let seen = Arc::new(Mutex::new(Vec::new()));
@@ -236,7 +237,7 @@ async fn a_snapshot_stands_still_while_the_replica_goes_on() {
     let server = NatsServer::start().await;
     let bucket = Bucket::create(&server, "b").await;
     let first = bucket.put("a", "old").await;
-    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+    for engine in EngineKind::ALL {
         let home = StateHome::new(engine);
         let (replica, _state) = home.replica(&server, "b").await;
         replica.wait_for(first).await.unwrap();

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alluvium::EngineKind;
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::Bucket;
 use alluvium_e2e::command::{alluvium, stored_cursor};
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::feed::Random;
 use alluvium_e2e::state::{open_table, rows};
 
@@ -76,12 +76,11 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
             .await
             .unwrap();
     }
-    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+    for engine in EngineKind::ALL {
         let disk = SmallDisk::of("32m");
         let state = disk.state();
         let replicate = || async {
-            let (url, state) = (server.url(), state.display().to_string());
-            let engine = engine.as_str();
+            let (url, state) = (server.url(), engine.url(&state));
             let arguments = [
                 "replicate",
                 "--until-caught-up",
@@ -92,9 +91,7 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
                 "--state",
                 &state,
             ];
-            alluvium(arguments.into_iter().chain(["--engine", engine]))
-                .await
-                .unwrap()
+            alluvium(arguments).await.unwrap()
         };
         let output = replicate().await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -115,7 +112,7 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
         let cursor = stored_cursor(&state).await.unwrap().unwrap_or(0);
         let truth = bucket.truth().await;
         {
-            let (_open, table) = open_table(&state, engine);
+            let (_open, table) = open_table(&state, engine).await;
             let mut expected = truth.clone();
             expected.retain(|_, (_, sequence)| *sequence <= cursor);
             assert!(
@@ -129,7 +126,7 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
             "{engine}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let (_open, table) = open_table(&state, engine);
+        let (_open, table) = open_table(&state, engine).await;
         assert!(
             rows(table.as_ref()) == truth,
             "{engine}: the table differs from the bucket"

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use alluvium::EngineKind;
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::Bucket;
 use alluvium_e2e::command::{Replicate, stored_cursor};
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::feed::{Feed, Random};
 use alluvium_e2e::state::StateHome;
 use async_nats::jetstream::kv;
@@ -25,12 +25,12 @@ async fn survives_kills(engine: EngineKind, durability: &str) {
     };
     let bucket = Bucket::create_with(&server, config).await;
     let home = StateHome::new(engine);
-    let more = ["--engine", engine.as_str(), "--durability", durability];
+    let more = ["--durability", durability];
     let feed = Feed::start(bucket.context.clone(), "b", 7, KEYS * kills, MESSAGES * kills);
     let mut random = Random(11);
     let mut resumed = 0;
     for kill in 0..kills {
-        let mut replicate = Replicate::start(&server.url(), "b", &home.path(), &more).unwrap();
+        let mut replicate = Replicate::start(&server.url(), "b", &home.url(), &more).unwrap();
         // At any moment: while it starts, while it catches up, while it is live.
         if random.below(3) > 0 {
             replicate.wait_for_cursor(1).await.unwrap();
@@ -48,7 +48,7 @@ async fn survives_kills(engine: EngineKind, durability: &str) {
             "kill {kill}: the cursor fell from {resumed} to {stored}"
         );
         assert_eq!(
-            home.stored_rows(),
+            home.stored_rows().await,
             feed.ledger().at(stored),
             "kill {kill} at {stored}"
         );
@@ -57,15 +57,15 @@ async fn survives_kills(engine: EngineKind, durability: &str) {
     assert!(!feed.is_finished(), "the feed ended before the last kill");
     let ledger = feed.stop().await;
     assert!(resumed > 0, "no kill came late enough to leave a cursor");
-    let replicate = Replicate::start(&server.url(), "b", &home.path(), &["--until-caught-up"]).unwrap();
+    let replicate = Replicate::start(&server.url(), "b", &home.url(), &["--until-caught-up"]).unwrap();
     let read = replicate.ended().await.unwrap();
     assert_eq!(
         read,
         ledger.len() - resumed,
         "the last run read more or less than what came after its cursor"
     );
-    assert_eq!(home.stored_rows(), ledger.at(ledger.len()));
-    assert_eq!(home.stored_rows(), bucket.truth().await);
+    assert_eq!(home.stored_rows().await, ledger.at(ledger.len()));
+    assert_eq!(home.stored_rows().await, bucket.truth().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,9 +89,19 @@ async fn fjall_fsync_survives_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rocksdb_buffered_survives_kills() {
+    survives_kills(EngineKind::RocksDb, "buffered").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rocksdb_fsync_survives_kills() {
+    survives_kills(EngineKind::RocksDb, "fsync").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_servers_death_in_mid_flood_loses_nothing() {
     let deaths = if alluvium_e2e::full() { 20 } else { 4 };
-    for engine in [EngineKind::Memory, EngineKind::Fjall] {
+    for engine in EngineKind::ALL {
         let mut server = NatsServer::start().await;
         let config = kv::Config {
             bucket: "b".to_owned(),

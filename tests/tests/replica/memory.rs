@@ -4,9 +4,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium::{EngineKind, KvLog, Replica, Table};
+use alluvium::{KvLog, Replica};
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::{Bucket, Rows};
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::state::{StateHome, open_table, rows};
 use async_nats::jetstream::kv;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -64,7 +65,7 @@ async fn a_sleeping_hook_holds_the_stream_back_and_not_the_memory() {
         .find_map(|line| line.split_once("peak_rss_mb ")?.1.trim().parse().ok())
         .expect("the child tells its peak");
     assert!(peak < LIMIT_MB, "the replica took {peak:.0} MiB");
-    let (_state, table) = open_table(&home.path(), EngineKind::Fjall);
+    let (_state, table) = open_table(&home.path(), EngineKind::Fjall).await;
     let (stored, truth): (Rows, Rows) = (rows(table.as_ref()), bucket.truth().await);
     assert_eq!(stored.len(), keys);
     assert!(stored == truth, "the table differs from the bucket");
@@ -75,7 +76,7 @@ async fn replicate(url: &str, state: &str) {
     let log = KvLog::open(async_nats::connect(url).await.unwrap(), "b")
         .await
         .unwrap();
-    let (_open, table) = open_table(state.as_ref(), EngineKind::Fjall);
+    let (_open, table) = open_table(state.as_ref(), EngineKind::Fjall).await;
     let mut first = true;
     let hook = move |_: &alluvium::Batch| {
         // Long enough for all of the bucket to arrive at first, and a slow applier after that.
@@ -83,7 +84,7 @@ async fn replicate(url: &str, state: &str) {
         first = false;
         Ok(())
     };
-    let replica = Replica::builder(Arc::new(log), table as Arc<dyn Table>)
+    let replica = Replica::builder(Arc::new(log), table)
         .on_batch(hook)
         .start()
         .await

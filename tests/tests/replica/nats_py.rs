@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use alluvium::EngineKind;
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::{Bucket, Rows};
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::state::StateHome;
 use async_nats::jetstream::kv;
 use tokio::process::Command;

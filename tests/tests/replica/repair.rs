@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium::{EngineKind, KvLog, Replica, ReplicaError, Table, TableError};
+use alluvium::{KvLog, Replica, ReplicaError, TableError};
 use alluvium_e2e::bucket::Bucket;
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::state::{StateHome, open_table};
 use alluvium_e2e::{NatsServer, Proxy};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-const ENGINES: [EngineKind; 2] = [EngineKind::Memory, EngineKind::Fjall];
 
 /// Follows a bucket until it is caught up, and stops.
 async fn follow_once(home: &StateHome, server: &NatsServer) {
@@ -38,7 +38,7 @@ async fn recreate(server: &NatsServer, bucket: &Bucket) -> Bucket {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_recreated_with_fewer_messages_is_reconciled() {
     let server = NatsServer::start().await;
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let bucket = Bucket::create(&server, "b").await;
         let home = StateHome::new(engine);
         for index in 0..50 {
@@ -57,7 +57,7 @@ async fn a_bucket_recreated_with_fewer_messages_is_reconciled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_recreated_with_more_messages_is_reconciled() {
     let server = NatsServer::start().await;
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let bucket = Bucket::create(&server, "b").await;
         let home = StateHome::new(engine);
         bucket.put("old", "x").await;
@@ -83,7 +83,7 @@ async fn a_bucket_recreated_while_the_replica_is_cut_off_is_reconciled_in_place(
     }
     // The replica's way to the server is a proxy, which can be cut without the server knowing.
     let proxy = Proxy::start(server.port()).await;
-    let (state, table) = open_table(&home.path(), EngineKind::Fjall);
+    let (state, table) = open_table(&home.path(), EngineKind::Fjall).await;
     let client = async_nats::ConnectOptions::new()
         .reconnect_delay_callback(|_| Duration::from_millis(50))
         .connect(proxy.url())
@@ -137,7 +137,7 @@ async fn a_bucket_deleted_under_a_running_replica_stops_it_with_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_ahead_of_its_log_is_found_and_reconciled() {
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let mut server = NatsServer::start().await;
         let bucket = Bucket::create(&server, "b").await;
         let home = StateHome::new(engine);
@@ -189,7 +189,7 @@ async fn a_tail_lost_and_written_anew_past_the_cursor_is_found_by_the_message_at
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletes_whose_markers_are_gone_already_are_found() {
     let server = NatsServer::start().await;
-    for engine in ENGINES {
+    for engine in EngineKind::ALL {
         let bucket = Bucket::create(&server, "b").await;
         let home = StateHome::new(engine);
         for index in 0..20 {

@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use alluvium::{
-    Change, Cursor, Durability, EngineKind, EngineTable, LogIdentity, Table as _, Timestamp, open_engine,
-};
+use alluvium::{Change, Cursor, Engine, EngineTable, LogIdentity, StateConfig, Table as _, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// The engines that this build has.
+pub(crate) const ENGINES: &[&str] = if cfg!(feature = "rocksdb") {
+    &["memory", "fjall", "rocksdb"]
+} else {
+    &["memory", "fjall"]
+};
 
 /// When the entries of the tests were stored, less their sequence.
 const EPOCH: i64 = 1_700_000_000_000_000_000;
@@ -77,10 +82,21 @@ impl Home {
     }
 
     /// A state directory with a few entries, as `replicate` leaves it.
-    pub(crate) fn filled(engine: EngineKind) -> Self {
+    pub(crate) fn filled(engine: &str) -> Self {
         let home = Self::empty();
         home.fill(engine, "kv");
         home
+    }
+
+    /// Opens the engine of this name in it.
+    pub(crate) fn open(&self, engine: &str) -> Arc<dyn Engine> {
+        let config = StateConfig::new(&self.url(engine)).expect("a place");
+        config.open_engine().expect("the engine opens")
+    }
+
+    /// The place with the engine's scheme.
+    pub(crate) fn url(&self, engine: &str) -> String {
+        format!("{engine}:{}", self.state.display())
     }
 
     pub(crate) fn state(&self) -> &OsStr {
@@ -110,7 +126,7 @@ impl Home {
     }
 
     /// Puts a few entries into a table of this name.
-    pub(crate) fn fill(&self, engine: EngineKind, table: &str) {
+    pub(crate) fn fill(&self, engine: &str, table: &str) {
         let rows: [(&[u8], &[u8]); 5] = [
             (b"a", b"1"),
             (b"b.c", b"two\n"),
@@ -126,13 +142,13 @@ impl Home {
     }
 
     /// Puts many entries of a hundred bytes into the table.
-    pub(crate) fn fill_many(&self, engine: EngineKind, count: u64) {
+    pub(crate) fn fill_many(&self, engine: &str, count: u64) {
         let rows = (0..count).map(|index| (format!("key.{index:09}").into_bytes(), vec![b'v'; 100]));
         self.apply(engine, "kv", rows);
     }
 
-    fn apply(&self, engine: EngineKind, table: &str, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
-        let engine = open_engine(&self.state, engine, Durability::Buffered).expect("the engine opens");
+    fn apply(&self, engine: &str, table: &str, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
+        let engine = self.open(engine);
         let table = EngineTable::open(Arc::clone(&engine), table).expect("the table opens");
         let mut cursor = Cursor::start_of(LogIdentity::new("KV_routes", Timestamp::from_nanos(EPOCH)));
         let mut changes = Vec::new();

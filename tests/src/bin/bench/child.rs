@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alluvium::{Durability, Engine, EngineKind, EngineTable, KvLog, MemoryEngine, Replica, open_engine};
+use alluvium::{KvLog, Replica};
+use alluvium_e2e::engine::EngineKind;
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
@@ -33,19 +34,35 @@ pub(crate) fn drain(url: &str, messages: u64) -> Result<Outcome> {
     spawn(&["drain", url, &messages.to_string()])
 }
 
-/// The memory engine in RAM only; [`MEMORY_LOG`] is the same with its log on disk.
-pub(crate) const MEMORY: &str = "memory";
-pub(crate) const MEMORY_LOG: &str = "memory+log";
-pub(crate) const FJALL: &str = "fjall";
+/// What a replica fills, by the name it has in reports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// The memory engine in RAM only.
+    Ram,
+    /// An engine with a state directory.
+    Engine(EngineKind),
+}
 
-/// Fills a fresh table from the bucket, in a state directory if the engine has one.
-pub(crate) fn fill(url: &str, engine: &str, dir: &Path) -> Result<Outcome> {
-    spawn(&[
-        "fill",
-        url,
-        engine,
-        dir.to_str().context("the directory's name is not UTF-8")?,
-    ])
+impl Target {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ram => "memory",
+            Self::Engine(EngineKind::Memory) => "memory+log",
+            Self::Engine(engine) => engine.as_str(),
+        }
+    }
+
+    fn url(self, dir: &Path) -> String {
+        match self {
+            Self::Ram => "memory:".to_owned(),
+            Self::Engine(engine) => engine.url(dir),
+        }
+    }
+}
+
+/// Fills a fresh table from the bucket, in a state directory if the target has one.
+pub(crate) fn fill(url: &str, target: Target, dir: &Path) -> Result<Outcome> {
+    spawn(&["fill", url, &target.url(dir)])
 }
 
 fn spawn(arguments: &[&str]) -> Result<Outcome> {
@@ -73,7 +90,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let messages = messages.parse()?;
             (runtime.block_on(drain_here(url, messages))?, messages)
         }
-        ["fill", url, engine, dir] => runtime.block_on(fill_here(url, engine, dir.as_ref()))?,
+        ["fill", url, state] => runtime.block_on(fill_here(url, state))?,
         _ => bail!("a child is told what to do by its parent"),
     };
     let outcome = Outcome {
@@ -97,21 +114,18 @@ async fn drain_here(url: &str, messages: u64) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
-async fn fill_here(url: &str, engine: &str, dir: &Path) -> Result<(Duration, u64)> {
+async fn fill_here(url: &str, state: &str) -> Result<(Duration, u64)> {
     let client = async_nats::connect(url).await?;
     let begin = Instant::now();
     let log = Arc::new(KvLog::open(client, BUCKET).await?);
-    let engine: Arc<dyn Engine> = match engine {
-        MEMORY => Arc::new(MemoryEngine::in_memory()),
-        MEMORY_LOG => open_engine(dir, EngineKind::Memory, Durability::Buffered)?,
-        _ => open_engine(dir, EngineKind::Fjall, Durability::Buffered)?,
-    };
-    let table = Arc::new(EngineTable::open(Arc::clone(&engine), BUCKET)?);
-    let replica = Replica::builder(log, table).start().await?;
+    let state = alluvium::open(state).await?;
+    let replica = Replica::builder(log, state.open_table(BUCKET).await?)
+        .start()
+        .await?;
     replica.caught_up().await?;
     let elapsed = begin.elapsed();
     let changes = replica.status().changes;
     replica.shutdown().await?;
-    engine.close()?;
+    state.close().await?;
     Ok((elapsed, changes))
 }

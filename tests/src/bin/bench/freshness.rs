@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use alluvium::{Durability, EngineKind, EngineTable, KvLog, Replica, Sequence, open_engine};
+use alluvium::{KvLog, Replica, Sequence};
 use alluvium_e2e::NatsServer;
+use alluvium_e2e::engine::EngineKind;
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::{self, kv};
 use serde_json::json;
@@ -18,7 +19,7 @@ const PUTS: u64 = 2_000;
 const WARM_UP: u64 = 200;
 
 pub(crate) async fn run(_options: &Options, report: &mut Report) -> Result<()> {
-    for engine in [EngineKind::Fjall, EngineKind::Memory] {
+    for engine in EngineKind::ALL {
         let server = NatsServer::start().await;
         let writer = jetstream::new(server.client().await);
         let config = kv::Config {
@@ -28,8 +29,8 @@ pub(crate) async fn run(_options: &Options, report: &mut Report) -> Result<()> {
         };
         let bucket = writer.create_key_value(config).await?;
         let dir = tempfile::tempdir()?;
-        let state = open_engine(&dir.path().join("state"), engine, Durability::Buffered)?;
-        let table = Arc::new(EngineTable::open(Arc::clone(&state), BUCKET)?);
+        let state = alluvium::open(&engine.url(&dir.path().join("state"))).await?;
+        let table = state.open_table(BUCKET).await?;
         let log = Arc::new(KvLog::open(server.client().await, BUCKET).await?);
         let replica = Replica::builder(log, table).start().await?;
         replica.caught_up().await?;
@@ -64,7 +65,7 @@ pub(crate) async fn run(_options: &Options, report: &mut Report) -> Result<()> {
         );
         report.result("freshness_p99", engine.as_str(), 3.0 / p99, 1.0, &figures);
         replica.shutdown().await?;
-        state.close()?;
+        state.close().await?;
     }
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! `read`: `get` and `scan` of a table beside the bare engine that holds the same rows: fjall itself, and the memory
-//! engine without a table, with the plain map that it is made of as a further figure.
+//! `read`: `get` and `scan` of a table beside the bare engine that holds the same rows: fjall itself, and the other
+//! engines without a table. A plain map in memory is a further figure.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
 use alluvium::{
-    Cursor, Durability, Engine, EngineKind, EngineTable, Entry, KeyRange, LogIdentity, MemoryEngine,
-    Sequence, Space, Table, Timestamp, open_engine,
+    Cursor, Engine, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Space, StateConfig, Table, Timestamp,
 };
+use alluvium_e2e::engine::EngineKind;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions};
@@ -31,14 +31,16 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
         .map(|index| (Bytes::from(key(index)), value(index)))
         .collect();
     rows.sort_unstable();
-    for engine in [EngineKind::Fjall, EngineKind::Memory] {
+    for engine in EngineKind::ALL {
         let dir = tempfile::tempdir()?;
-        let state = open_engine(&dir.path().join("state"), engine, Durability::Buffered)?;
+        let state = StateConfig::new(&engine.url(&dir.path().join("state")))?.open_engine()?;
         let table = EngineTable::open(Arc::clone(&state), "bench")?;
         load(&table, &rows)?;
+        let path = dir.path().join("bare");
         let bare: Box<dyn Bare> = match engine {
-            EngineKind::Fjall => Box::new(BareFjall::with(&rows, &dir.path().join("bare"))?),
-            _ => Box::new(BareMemory::with(&rows)?),
+            EngineKind::Fjall => Box::new(BareFjall::with(&rows, &path)?),
+            EngineKind::Memory => Box::new(BareEngine::with(&rows, "memory:")?),
+            EngineKind::RocksDb => Box::new(BareEngine::with(&rows, &engine.url(&path))?),
         };
         let map = BareMap::with(&rows);
         let (mut ours, mut theirs) = (
@@ -173,21 +175,21 @@ impl Bare for BareFjall {
     }
 }
 
-/// The memory engine, through its own trait.
-struct BareMemory {
-    engine: MemoryEngine,
+/// An engine through its own trait.
+struct BareEngine {
+    engine: Arc<dyn Engine>,
     space: Space,
 }
 
-impl BareMemory {
-    fn with(rows: &[(Bytes, Bytes)]) -> Result<Self> {
-        let engine = MemoryEngine::in_memory();
+impl BareEngine {
+    fn with(rows: &[(Bytes, Bytes)], url: &str) -> Result<Self> {
+        let engine = StateConfig::new(url)?.open_engine()?;
         let space = engine.ingest("bench", &mut rows.iter().cloned().map(Ok))?;
         Ok(Self { engine, space })
     }
 }
 
-impl Bare for BareMemory {
+impl Bare for BareEngine {
     fn get(&self, key: &[u8]) -> Result<Option<usize>> {
         Ok(self.engine.get(self.space, key)?.map(|value| value.len()))
     }

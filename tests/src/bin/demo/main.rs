@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use alluvium_e2e::command::{Replicate, read_json, stored_cursor};
+use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::{NatsServer, wait};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::{self, kv};
@@ -83,11 +84,12 @@ async fn run(repository: &Path) -> Result<()> {
     context.create_key_value(config).await?;
     let scratch = tempfile::tempdir()?;
     let state = scratch.path().join("state");
+    let place = EngineKind::Fjall.url(&state);
 
     // The first half, and a replicator that has begun to follow it.
     let (first, second) = history.changes.split_at(history.changes.len().div_ceil(2));
     let begin = Instant::now();
-    let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &["--engine", "fjall"])?;
+    let mut replicator = Replicate::start(&server.url(), BUCKET, &place, &[])?;
     let published = Arc::new(AtomicU64::new(0));
     publish(&context, first, &published).await?;
     replicator.wait_for_cursor(1).await?;
@@ -123,7 +125,7 @@ async fn run(repository: &Path) -> Result<()> {
         resumed_from >= killed_at,
         "the cursor on disk, {resumed_from}, lies before the one that was told"
     );
-    let mut replicator = Replicate::start(&server.url(), BUCKET, &state, &[])?;
+    let mut replicator = Replicate::start(&server.url(), BUCKET, &place, &[])?;
     flood.await??;
     let flooded = begin.elapsed();
 

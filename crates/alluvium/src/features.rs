@@ -1,0 +1,119 @@
+//! What is compiled in, and how it is opened: beside the re-exports the only file that asks for features.
+
+use std::sync::Arc;
+
+use alluvium_core::StateBackend;
+use alluvium_engine::Engine;
+
+use crate::url::{EngineKind, Service};
+use crate::{OpenError, StateConfig};
+
+impl EngineKind {
+    /// Whether the feature is on that is named as the engine.
+    pub(crate) const fn is_compiled_in(self) -> bool {
+        match self {
+            Self::Memory => cfg!(feature = "memory"),
+            Self::Fjall => cfg!(feature = "fjall"),
+            Self::RocksDb => cfg!(feature = "rocksdb"),
+        }
+    }
+}
+
+impl Service {
+    /// The feature that brings it.
+    pub(crate) const fn feature(self) -> &'static str {
+        match self {
+            Self::File => "object-store",
+            Self::S3 => "s3",
+            Self::Azure => "azure",
+            Self::Gcs => "gcs",
+        }
+    }
+
+    /// Whether that feature is on.
+    pub(crate) const fn is_compiled_in(self) -> bool {
+        match self {
+            Self::File => cfg!(feature = "object-store"),
+            Self::S3 => cfg!(feature = "s3"),
+            Self::Azure => cfg!(feature = "azure"),
+            Self::Gcs => cfg!(feature = "gcs"),
+        }
+    }
+}
+
+/// Opens an engine, in the directory of the configuration if it names one.
+pub(crate) fn open_engine(config: &StateConfig, kind: EngineKind) -> Result<Arc<dyn Engine>, OpenError> {
+    match (kind, config.url.dir()) {
+        #[cfg(feature = "memory")]
+        (EngineKind::Memory, None) => Ok(Arc::new(alluvium_memory::MemoryEngine::in_memory())),
+        #[cfg(feature = "memory")]
+        (EngineKind::Memory, Some(path)) => {
+            let options = alluvium_memory::MemoryOptions::default().durability(config.durability);
+            Ok(Arc::new(if config.existing {
+                alluvium_memory::MemoryEngine::open_existing(path, options)?
+            } else {
+                alluvium_memory::MemoryEngine::open(path, options)?
+            }))
+        }
+        #[cfg(feature = "fjall")]
+        (EngineKind::Fjall, Some(path)) => {
+            let options = alluvium_fjall::FjallOptions::default().durability(config.durability);
+            Ok(Arc::new(if config.existing {
+                alluvium_fjall::FjallEngine::open_existing(path, options)?
+            } else {
+                alluvium_fjall::FjallEngine::open(path, options)?
+            }))
+        }
+        #[cfg(feature = "rocksdb")]
+        (EngineKind::RocksDb, Some(path)) => {
+            let options = alluvium_rocksdb::RocksDbOptions::default().durability(config.durability);
+            Ok(Arc::new(if config.existing {
+                alluvium_rocksdb::RocksDbEngine::open_existing(path, options)?
+            } else {
+                alluvium_rocksdb::RocksDbEngine::open(path, options)?
+            }))
+        }
+        _ => Err(config.feature_off(kind.as_str())),
+    }
+}
+
+/// Opens the backend on an object store.
+#[cfg(feature = "object-store")]
+pub(crate) async fn open_store(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+) -> Result<Arc<dyn StateBackend>, OpenError> {
+    use alluvium_core::BackendError;
+    use alluvium_object_store::{StoreOptions, open_store};
+
+    if !service.is_compiled_in() {
+        return Err(config.feature_off(service.feature()));
+    }
+    let failed = |kind, source| OpenError::Store {
+        url: config.url.clone(),
+        kind,
+        source,
+    };
+    let (text, options) = (url.to_owned(), config.options.exposed().collect::<StoreOptions>());
+    let (_store, _prefix) = crate::open::blocking(move || open_store(&text, &options))
+        .await?
+        .map_err(|error| failed(error.kind(), error.into()))?;
+    Err(BackendError::Unsupported {
+        what: "partials yet",
+        backend: service.scheme(),
+    }
+    .into())
+}
+
+/// Says what would open it.
+#[cfg(not(feature = "object-store"))]
+#[allow(clippy::unused_async, reason = "it is called as its twin is")]
+pub(crate) async fn open_store(
+    config: &StateConfig,
+    service: Service,
+    _url: &str,
+) -> Result<Arc<dyn StateBackend>, OpenError> {
+    debug_assert!(!service.is_compiled_in());
+    Err(config.feature_off(service.feature()))
+}
