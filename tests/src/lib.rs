@@ -3,17 +3,26 @@
 //! Nothing here imitates anything. What a test needs and does not find is a failure that says what to do, never a
 //! test that passes.
 
+pub mod azurite;
 pub mod bucket;
+pub mod ceph;
 pub mod command;
 pub mod engine;
 pub mod feed;
+pub mod guardian;
 pub mod nats_server;
 pub mod proxy;
+pub mod s3_server;
 pub mod state;
+pub mod store;
 pub mod wait;
 
+pub use azurite::Azurite;
+pub use ceph::Ceph;
 pub use nats_server::NatsServer;
 pub use proxy::Proxy;
+pub use s3_server::S3Server;
+pub use store::StoreServer;
 
 use anyhow::Context as _;
 
