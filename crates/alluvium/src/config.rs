@@ -52,8 +52,8 @@ pub struct StateConfig {
     /// included, are always as durable as they can be.
     #[serde(default)]
     pub durability: Durability,
-    /// Whether there has to be state already, so that nothing is made; `false` by default. A bucket has to exist
-    /// anyway, and a prefix in it neither exists nor does not.
+    /// Whether there has to be state already, so that nothing is made; `false` by default. Directories only: a bucket
+    /// has to exist anyway, and a prefix in it neither exists nor does not.
     #[serde(default)]
     pub existing: bool,
     /// Left out when a configuration is written, for it may hold credentials.

@@ -95,15 +95,43 @@ pub(crate) async fn open_store(
         kind,
         source,
     };
-    let (text, options) = (url.to_owned(), config.options.exposed().collect::<StoreOptions>());
-    let (_store, _prefix) = crate::open::blocking(move || open_store(&text, &options))
-        .await?
-        .map_err(|error| failed(error.kind(), error.into()))?;
+    let (text, existing) = (url.to_owned(), config.existing);
+    let options: StoreOptions = config.options.exposed().collect();
+    let (_store, _prefix) = crate::open::blocking(move || {
+        check_directory(&text, existing)?;
+        Ok::<_, OpenError>(open_store(&text, &options))
+    })
+    .await??
+    .map_err(|error| failed(error.kind(), error.into()))?;
     Err(BackendError::Unsupported {
         what: "partials yet",
         backend: service.scheme(),
     }
     .into())
+}
+
+/// Checks a directory before objects are put into it: that of an engine is none, and one that has to exist is not made.
+#[cfg(feature = "object-store")]
+fn check_directory(url: &str, existing: bool) -> Result<(), OpenError> {
+    use alluvium_engine::{StateDir, StateDirError};
+
+    // Of other URLs there is no path, and what is wrong with this one its own reader says better.
+    let path = url::Url::parse(url)
+        .ok()
+        .filter(|url| url.scheme() == Service::File.scheme());
+    let Some(path) = path.and_then(|url| url.to_file_path().ok()) else {
+        return Ok(());
+    };
+    match StateDir::stored_engine(&path) {
+        Ok(stored) => Err(StateDirError::OtherEngine {
+            path,
+            stored,
+            expected: Service::File.scheme().to_owned(),
+        }
+        .into()),
+        Err(error @ StateDirError::Missing { .. }) if existing => Err(error.into()),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Says what would open it.

@@ -6,8 +6,8 @@
 //! | feature | brings | default |
 //! |---|---|---|
 //! | `nats` | `KvLog`: a KV bucket as a [`Log`] | yes |
-//! | `fjall` | `fjall:DIR`, [`FjallEngine`]: an LSM tree in pure Rust | yes |
-//! | `memory` | `memory:` and `memory:DIR`, [`MemoryEngine`]: an ordered map in RAM, with an optional log on disk | yes |
+//! | `fjall` | `fjall:DIR`, `FjallEngine`: an LSM tree in pure Rust | yes |
+//! | `memory` | `memory:` and `memory:DIR`, `MemoryEngine`: an ordered map in RAM, with an optional log on disk | yes |
 //! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
 //! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share | no |
 //! | `s3`, `azure`, `gcs` | `s3://…`, `az://…`, `gs://…` | no |

@@ -162,6 +162,25 @@ async fn what_has_to_exist_is_never_made() {
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
+#[cfg(feature = "object-store")]
+#[tokio::test]
+async fn a_directory_of_objects_is_none_of_an_engine_and_is_not_made_if_it_has_to_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let config = StateConfig::new(&format!("file://{}", path.display())).unwrap();
+    let error = failed(config.clone().existing(true).open().await);
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(!path.exists());
+    drop(StateDir::open_or_create(&path, "fjall").unwrap());
+    let error = failed(config.open().await);
+    assert!(
+        error
+            .to_string()
+            .contains("belongs to the engine fjall, not file"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn an_engine_takes_no_options_and_names_the_one_it_was_given() {
     for place in ["memory:", "fjall:/nonexistent/state"] {
