@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use alluvium::{Log, Replica, StateBackend};
+//! use alluvium::{Log, Replica};
 //!
 //! async fn routes(log: Arc<dyn Log>) -> Result<(), Box<dyn std::error::Error>> {
 //!     let state = alluvium::open("fjall:./state").await?;

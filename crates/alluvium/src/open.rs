@@ -73,7 +73,7 @@ impl StateConfig {
     /// not for a task of an async runtime.
     ///
     /// ```
-    /// use alluvium::{OpenError, StateConfig};
+    /// use alluvium::StateConfig;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # if cfg!(all(feature = "memory", feature = "fjall")) {
