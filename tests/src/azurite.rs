@@ -114,8 +114,7 @@ fn program() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("ALLUVIUM_AZURITE") {
         return Ok(named.into());
     }
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
-    let pinned = tools.join("azurite/node_modules/.bin/azurite-blob");
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/azurite/azurite-blob");
     ensure!(
         pinned.exists(),
         "there is no azurite-blob: run `cargo xtask setup` first"

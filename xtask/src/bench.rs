@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{self, Engines, Profile};
 use crate::e2e::PACKAGE;
+use crate::setup::Purpose;
 use crate::test::Environment;
 
 /// What to measure, and how to say it.
@@ -22,7 +23,7 @@ pub(crate) struct Args {
 
 /// Sets up and runs. True if the benchmarks ended well.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
-    let environment = Environment::prepare(root, Profile::Release, Engines::All)?;
+    let environment = Environment::prepare(root, Purpose::Demo, Profile::Release, Engines::All)?;
     let mut command = cargo::command(root);
     command
         .args(["run", "--release", "--package", PACKAGE, "--bin", "bench"])

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{self, Engines, Profile};
 use crate::e2e::PACKAGE;
+use crate::setup::Purpose;
 use crate::test::Environment;
 
 /// Which repository to use.
@@ -26,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
     let repo = args.repo.as_deref().unwrap_or(root);
     let repo = path::absolute(repo).with_context(|| format!("cannot use {} as a path", repo.display()))?;
-    let environment = Environment::prepare(root, Profile::Release, Engines::Default)?;
+    let environment = Environment::prepare(root, Purpose::Demo, Profile::Release, Engines::Default)?;
     let mut command = cargo::command(root);
     command.args(["run", "--release", "--package", PACKAGE, "--bin", "demo", "--"]);
     command.arg("--repo").arg(repo).args(&args.rest);

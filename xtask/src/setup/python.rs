@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::program::Staging;
 
 /// The environment variable that names a directory with nats-py in it, and overrules the pinned one.
-const VARIABLE: &str = "ALLUVIUM_PYTHONPATH";
+pub(super) const VARIABLE: &str = "ALLUVIUM_PYTHONPATH";
 const PACKAGE: &str = "nats-py";
 const VERSION: &str = "2.16.0";
 
@@ -121,10 +120,7 @@ fn install(directory: &Path, target: &Path) -> Result<()> {
     if installed(&site).is_none_or(|version| version != VERSION) {
         bail!("pip installed {PACKAGE}=={VERSION}, but python3 cannot import it");
     }
-    if target.exists() {
-        fs::remove_dir_all(target).with_context(|| format!("cannot replace {}", target.display()))?;
-    }
-    fs::rename(&site, target).with_context(|| format!("cannot write {}", target.display()))?;
+    staging.replace(&site, target)?;
     eprintln!("setup: {PACKAGE}: {} (version {VERSION})", target.display());
     Ok(())
 }

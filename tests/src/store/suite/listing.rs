@@ -9,8 +9,10 @@ use crate::store::StoreServer;
 
 /// Writes that are under way at once.
 const AT_ONCE: usize = 16;
+/// More than any service takes in one request.
+const BULK: usize = 1_100;
 
-/// A listing goes on where its page ended, begins where it is told, and shows a prefix for what lies under it.
+/// A listing of more than a page goes on where the page ended, begins where it is told, and shows a prefix for what lies under it.
 ///
 /// # Panics
 ///
@@ -18,7 +20,7 @@ const AT_ONCE: usize = 16;
 pub async fn a_listing_has_pages(server: &dyn StoreServer) {
     let store = server.store();
     let store = store.as_ref();
-    let written = write(store, "pages", keys(server)).await;
+    let written = write(store, "pages", server.traits().page + 100).await;
     let beside = key("pages-beside", "object");
     store.put(&beside, payload("x")).await.unwrap();
     let prefix = Path::from("pages");
@@ -47,7 +49,7 @@ pub async fn a_listing_has_pages(server: &dyn StoreServer) {
 pub async fn many_are_deleted_at_once(server: &dyn StoreServer) {
     let store = server.store();
     let store = store.as_ref();
-    let written = write(store, "bulk", keys(server)).await;
+    let written = write(store, "bulk", BULK).await;
     let (kept, unwanted) = written.split_at(10);
     let missing = [key("bulk", "never-there")];
     let all: Vec<_> = unwanted.iter().chain(&missing).cloned().collect();
@@ -67,11 +69,6 @@ pub async fn many_are_deleted_at_once(server: &dyn StoreServer) {
         store.delete(key).await.unwrap();
     }
     assert!(list(store, &Path::from("bulk"), None).await.is_empty());
-}
-
-/// More than a page holds.
-fn keys(server: &dyn StoreServer) -> usize {
-    server.traits().page + 100
 }
 
 /// Writes this many small objects. Gives their keys in order.
