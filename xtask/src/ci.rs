@@ -126,14 +126,22 @@ fn format(root: &Path) -> Result<Outcome> {
     )
 }
 
+/// Everything, and then the test programs that only the full length runs: cargo's `--all-targets` leaves them out.
 fn clippy(root: &Path) -> Result<Outcome> {
-    succeeds(
-        cargo::command(root)
-            .args(["clippy", "--workspace", "--all-targets"])
-            .args(Engines::All.args(EVERYTHING))
-            .args(["--", "-D", "warnings"]),
-        "mend what it reports above (rustup component add clippy, if it is missing)",
-    )
+    let check = |targets: &[&str], packages: &[&str]| {
+        succeeds(
+            cargo::command(root)
+                .arg("clippy")
+                .args(targets)
+                .args(Engines::All.args(packages))
+                .args(["--", "-D", "warnings"]),
+            "mend what it reports above (rustup component add clippy, if it is missing)",
+        )
+    };
+    match check(&["--workspace", "--all-targets"], EVERYTHING)? {
+        Outcome::Passed => check(&["--package", e2e::PACKAGE, "--test", "*"], &[e2e::PACKAGE]),
+        failed => Ok(failed),
+    }
 }
 
 /// The facade with each of its features alone, and its tests without any: they check what it says about those that are
