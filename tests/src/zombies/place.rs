@@ -1,0 +1,61 @@
+//! A place in a store that two processes share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use alluvium::{InstanceId, StateBackend, StateConfig, VnodeCount};
+
+use crate::StoreServer;
+use crate::participant::{Orders, Part, Participant};
+
+/// How many vnodes there are: enough for several of them to be in one partial, few enough to read them all again and
+/// again.
+const VNODES: u32 = 8;
+
+/// A URL where nothing is yet, and the program that is to share it.
+pub(super) struct Place {
+    url: String,
+    options: Vec<(String, String)>,
+    program: &'static str,
+    pub(super) vnodes: VnodeCount,
+}
+
+impl Place {
+    /// A place of its own in a server.
+    pub(super) fn new(server: &dyn StoreServer, program: &'static str) -> Self {
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("zombies/{}", PLACES.fetch_add(1, Ordering::Relaxed));
+        Self {
+            url: server.url(&prefix),
+            options: server.options(),
+            program,
+            vnodes: VnodeCount::new(VNODES).expect("a count within its range"),
+        }
+    }
+
+    /// A handle of its own, in this process.
+    pub(super) async fn open(&self, instance: &str) -> Arc<dyn StateBackend> {
+        let instance = InstanceId::new(instance).expect("a plain name");
+        let config = StateConfig::new(&self.url)
+            .expect("a URL")
+            .instance(instance)
+            .vnodes(self.vnodes);
+        self.options
+            .iter()
+            .fold(config, |config, (name, value)| config.option(name, value))
+            .open()
+            .await
+            .expect("the store is opened")
+    }
+
+    /// A process that shares it.
+    pub(super) async fn participant(&self, part: Part) -> Participant {
+        let orders = Orders {
+            url: self.url.clone(),
+            options: self.options.iter().cloned().collect(),
+            vnodes: self.vnodes.get(),
+            part,
+        };
+        Participant::start(self.program, &orders).await
+    }
+}
