@@ -98,6 +98,13 @@ pub enum Request {
     Copy,
 }
 
+impl Request {
+    /// Whether it is one that stores something.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Put | Self::ConditionalPut | Self::Copy)
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {:?} {}", self.when, self.request, self.location)

@@ -1,5 +1,7 @@
 //! A zombie stopped at every step in turn, and the second participant that takes its place meanwhile.
 
+use std::sync::Arc;
+
 use alluvium::{AssignmentVersion, Epoch, InstanceId, StateBackend};
 
 use super::place::Place;
@@ -61,7 +63,6 @@ pub(super) async fn at_every_step(server: &dyn StoreServer, program: &'static st
         eprintln!("{takeover:?} at {}: sealed {}", one.step, one.sealed);
         tried.push(one);
     }
-    let requests = |request| tried.iter().filter(|one| one.step.request == request).count();
     if takeover == Takeover::FencesBeforeTheZombieWrites {
         assert!(
             !tried.is_empty(),
@@ -70,10 +71,10 @@ pub(super) async fn at_every_step(server: &dyn StoreServer, program: &'static st
         assert!(!tried.iter().any(|one| one.sealed), "a fenced zombie has sealed");
         return;
     }
-    // One PUT writes, one seals.
+    let writes = tried.iter().filter(|one| one.step.request.writes()).count();
     assert!(
-        requests(Request::Put) + requests(Request::ConditionalPut) >= 4,
-        "the zombie was not stopped around its writes"
+        writes >= 4,
+        "one PUT writes and one seals, and the zombie was not stopped around them"
     );
     // The seal is in force from one moment on: between a conditional PUT and its answer.
     let first = tried
@@ -94,78 +95,36 @@ pub(super) async fn at_every_step(server: &dyn StoreServer, program: &'static st
 /// Tries a takeover at one step, counted from 0. None if the zombie has sealed its first epoch, or was refused, in
 /// fewer steps.
 async fn at_step(place: &Place, takeover: Takeover, number: usize) -> Option<Tried> {
-    let zombie_id = InstanceId::new("zombie").unwrap();
-    let last = Epoch::new(LAST).unwrap();
-    let mut zombie = place
-        .participant(Part::Rounds {
-            instance: zombie_id.clone(),
-            version: REPLACED,
-            last,
-        })
-        .await;
+    let zombie_id = InstanceId::new("zombie").expect("a plain name");
+    let last = Epoch::new(LAST).expect("an epoch");
+    let part = Part::Rounds {
+        instance: zombie_id.clone(),
+        version: REPLACED,
+        last,
+    };
+    let mut zombie = place.participant(part).await;
     let step = walk(place, &mut zombie, takeover, number).await?;
     zombie.stop().await;
-    let when = format!("{takeover:?} at step {number}, {step}");
 
     let witness = place.open("witness").await;
-    let sealed = witness.latest_complete().await.expect("the latest epoch is read") == Some(Epoch::FIRST);
-    let second = Second::open(place).await;
     let scene = Scene {
+        when: format!("{takeover:?} at step {number}, {step}"),
         takeover,
-        second,
-        sealed,
+        sealed: witness.latest_complete().await.expect("the latest epoch is read") == Some(Epoch::FIRST),
         zombie: zombie_id,
+        second: Second::open(place).await,
+        witness,
         last,
     };
     scene.while_stopped().await;
-    let truth = scene.truth(takeover.seals_while_stopped());
-    let handles: [&dyn StateBackend; 2] = [scene.second.backend.as_ref(), witness.as_ref()];
-    for reader in handles {
-        truth
-            .check(reader, last, &format!("{when}, while the zombie is stopped"))
-            .await;
-    }
-
     zombie.cont();
-    let mut step_of_zombie = Some(step.clone());
-    let refusal = loop {
-        // Wherever the zombie gets to after a write, nobody sees it.
-        if step_of_zombie.take().is_some() {
-            zombie.say("").await;
-        }
-        match zombie.told().await {
-            Told::Step(next) => {
-                if next.when == When::After && matches!(next.request, Request::Put | Request::ConditionalPut)
-                {
-                    for reader in handles {
-                        truth
-                            .check(reader, last, &format!("{when}, when the zombie is at {next}"))
-                            .await;
-                    }
-                }
-                step_of_zombie = Some(next);
-            }
-            Told::Opened | Told::Wrote(_) => {}
-            Told::Sealed(epoch) => assert!(
-                sealed && epoch == Epoch::FIRST,
-                "{when}: the zombie is told that it has sealed epoch {epoch}"
-            ),
-            Told::Refused(refusal) => break refusal,
-            told => panic!("{when}: the zombie ends with {told:?}"),
-        }
-    };
+    scene.while_the_zombie_goes_on(&mut zombie).await;
     zombie.ended().await;
-    scene.check_refusal(&refusal, &when);
-
-    scene.after_the_zombie().await;
-    let truth = scene.truth(true);
-    let third = place.open("third").await;
-    for reader in [handles[0], handles[1], third.as_ref()] {
-        truth
-            .check(reader, last, &format!("{when}, after the zombie's end"))
-            .await;
-    }
-    Some(Tried { step, sealed })
+    scene.after_the_zombie(place).await;
+    Some(Tried {
+        step,
+        sealed: scene.sealed,
+    })
 }
 
 /// Lets the zombie go on to the step of this number; of one that is fenced early, to that after its open.
@@ -193,11 +152,15 @@ async fn walk(place: &Place, zombie: &mut Participant, takeover: Takeover, numbe
 
 /// A takeover at one step.
 struct Scene {
+    /// For whoever reads of a failure.
+    when: String,
     takeover: Takeover,
-    second: Second,
     /// Whether the zombie had sealed its first epoch when it was stopped: then it is the zombie's, for ever.
     sealed: bool,
     zombie: InstanceId,
+    second: Second,
+    /// Opened when nothing was taken over yet.
+    witness: Arc<dyn StateBackend>,
     last: Epoch,
 }
 
@@ -218,9 +181,36 @@ impl Scene {
             }
         }
         self.prune().await;
+        self.check(self.takeover.seals_while_stopped(), "before the zombie goes on")
+            .await;
     }
 
-    async fn after_the_zombie(&self) {
+    /// Follows the zombie to its end. Wherever it gets to after a write, nobody sees it.
+    async fn while_the_zombie_goes_on(&self, zombie: &mut Participant) {
+        let when = &self.when;
+        // The leave for the step that it was stopped at.
+        zombie.say("").await;
+        loop {
+            match zombie.told().await {
+                Told::Step(step) => {
+                    if step.when == When::After && step.request.writes() {
+                        let moment = format!("when the zombie is at {step}");
+                        self.check(self.takeover.seals_while_stopped(), &moment).await;
+                    }
+                    zombie.say("").await;
+                }
+                Told::Opened | Told::Wrote(_) => {}
+                Told::Sealed(epoch) => assert!(
+                    self.sealed && epoch == Epoch::FIRST,
+                    "{when}: the zombie is told that it has sealed epoch {epoch}"
+                ),
+                Told::Refused(refusal) => return self.check_refusal(&refusal),
+                told => panic!("{when}: the zombie ends with {told:?}"),
+            }
+        }
+    }
+
+    async fn after_the_zombie(&self, place: &Place) {
         for epoch in self.epochs() {
             if !self.takeover.writes_while_stopped() {
                 self.second.write(epoch).await;
@@ -231,6 +221,19 @@ impl Scene {
             }
         }
         self.prune().await;
+        self.check(true, "after the zombie's end").await;
+        let third = place.open("third").await;
+        let moment = format!("{}, after the zombie's end", self.when);
+        self.truth(true).check(third.as_ref(), self.last, &moment).await;
+    }
+
+    /// Holds what the second and the witness read to the truth.
+    async fn check(&self, second_has_sealed: bool, moment: &str) {
+        let truth = self.truth(second_has_sealed);
+        let moment = format!("{}, {moment}", self.when);
+        for reader in [&self.second.backend, &self.witness] {
+            truth.check(reader.as_ref(), self.last, &moment).await;
+        }
     }
 
     fn is_pruned(&self, epoch: Epoch) -> bool {
@@ -276,7 +279,8 @@ impl Scene {
     }
 
     /// A zombie is told that it is one.
-    fn check_refusal(&self, refusal: &Refusal, when: &str) {
+    fn check_refusal(&self, refusal: &Refusal) {
+        let when = &self.when;
         match refusal {
             Refusal::StaleVersion { authoritative } if self.takeover.fences() => {
                 assert_eq!(*authoritative, VERSION, "{when}");
