@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::setup;
+
 /// The package of the `alluvium` command.
 pub(crate) const COMMAND: &str = "alluvium-cli";
 
@@ -82,6 +84,7 @@ pub(crate) fn command(root: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    command.envs(setup::rocksdb_environment(root));
     command
 }
 

@@ -128,6 +128,7 @@ fn format(root: &Path) -> Result<Outcome> {
 
 /// Everything, and then the test programs that only the full length runs: cargo's `--all-targets` leaves them out.
 fn clippy(root: &Path) -> Result<Outcome> {
+    setup::rocksdb(root)?;
     let check = |targets: &[&str], packages: &[&str]| {
         succeeds(
             cargo::command(root)
@@ -175,6 +176,7 @@ fn features(root: &Path) -> Result<Outcome> {
 }
 
 fn docs(root: &Path) -> Result<Outcome> {
+    setup::rocksdb(root)?;
     succeeds(
         cargo::command(root)
             .args(["doc", "--workspace", "--no-deps"])

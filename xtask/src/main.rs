@@ -30,7 +30,8 @@ PyPI package, into target/tools. nats-py is taken from $ALLUVIUM_PYTHONPATH (a d
 package. azurite-blob is taken from $ALLUVIUM_AZURITE (a path), else from PATH if it is 3.35 or newer, else from the \
 pinned npm package, which runs on the node on PATH if it is 18 or newer, else on one from PyPI. Ceph, with --full, is \
 taken from $ALLUVIUM_CEPH (a directory that holds its usr/bin), else from /usr if it is there, else from the packages \
-that apt-get finds, unpacked without installing them. What is there already is not brought again.";
+that apt-get finds, unpacked without installing them. libclang, for RocksDB, is taken from $LIBCLANG_PATH, else from the \
+system, else from the pinned PyPI package; its C++ compiler is $CXX, or c++. What is there already is not brought again.";
 
 /// The commands of the Alluvium workspace.
 #[derive(Parser)]
@@ -82,8 +83,12 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> anyhow::Result<bool> {
     let root: PathBuf = cargo::workspace_root()?;
     match task {
-        Task::Setup { full: false } => setup::run(&root, Purpose::Tests).map(|_| true),
-        Task::Setup { full: true } => setup::run(&root, Purpose::FullTests).map(|_| true),
+        Task::Setup { full: false } => setup::run(&root, Purpose::Tests)
+            .and_then(|_| setup::rocksdb(&root))
+            .map(|()| true),
+        Task::Setup { full: true } => setup::run(&root, Purpose::FullTests)
+            .and_then(|_| setup::rocksdb(&root))
+            .map(|()| true),
         Task::Test => test::run(&root),
         Task::E2e(args) => e2e::run(&root, args),
         Task::Bench(args) => bench::run(&root, args),

@@ -8,11 +8,13 @@
 
 mod azurite;
 mod ceph;
+mod libclang;
 mod node;
 mod program;
 mod python;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +82,16 @@ pub(crate) fn run(root: &Path, purpose: Purpose) -> Result<Tools> {
         tools.push((ceph::VARIABLE, ceph::bring(&directory)?));
     }
     Ok(Tools(tools))
+}
+
+/// Brings what RocksDB is built with: the demo needs none of it.
+pub(crate) fn rocksdb(root: &Path) -> Result<()> {
+    libclang::bring(&tools_directory(root)?)
+}
+
+/// What cargo's children have to find in their environment so that RocksDB can be built.
+pub(crate) fn rocksdb_environment(root: &Path) -> Vec<(&'static str, OsString)> {
+    libclang::environment(&root.join("target").join("tools"))
 }
 
 /// Brings cargo-deny: only `ci` needs it.

@@ -44,6 +44,9 @@ impl Environment {
     /// Sets up the tools and builds the command.
     pub(crate) fn prepare(root: &Path, purpose: Purpose, profile: Profile, engines: Engines) -> Result<Self> {
         let tools = setup::run(root, purpose)?;
+        if engines == Engines::All {
+            setup::rocksdb(root)?;
+        }
         let alluvium = cargo::build_alluvium(root, profile, engines)?;
         Ok(Self { tools, alluvium })
     }
