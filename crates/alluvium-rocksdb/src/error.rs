@@ -127,7 +127,7 @@ mod tests {
                 "Corruption: CURRENT file does not end with newline",
                 Some("CURRENT"),
             ),
-            ("Corruption: of /home/x.log/data", None),
+            ("Corruption: of /d/x.log/data", None),
             (
                 "Corruption: properties unsorted  The file /d/data/MANIFEST-000077 may be corrupted.",
                 None,

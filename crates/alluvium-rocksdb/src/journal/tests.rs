@@ -1,3 +1,5 @@
+//! Journals made here, whole, cut short and damaged, and what the check says of them.
+
 use super::*;
 
 /// A log file of records, as RocksDB would write it.
