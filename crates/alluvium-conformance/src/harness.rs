@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium_core::{Table, TableError};
-use alluvium_engine::{Engine, EngineError, EngineTable};
+use alluvium_core::{BackendError, BackendOptions, StateBackend, Table, TableError};
+use alluvium_engine::{Engine, EngineBackend, EngineError, EngineTable};
+use async_trait::async_trait;
 
 /// Opens an [`Engine`] for the [`engine`](crate::engine) suite, and for the [`table`](crate::table) suite over it.
 pub trait EngineHarness: Send + Sync + 'static {
@@ -40,18 +41,36 @@ pub trait EngineHarness: Send + Sync + 'static {
 pub struct Capabilities {
     /// What it holds is there again when it is opened again.
     pub persistent: bool,
+    /// Several processes may have it open at once.
+    pub shared: bool,
 }
 
 impl Capabilities {
     /// Those of a backend in memory: it begins empty whenever it is opened.
     pub const fn volatile() -> Self {
-        Self { persistent: false }
+        Self {
+            persistent: false,
+            shared: false,
+        }
+    }
+}
+
+impl Capabilities {
+    /// Those of a backend that several processes share.
+    pub const fn shared() -> Self {
+        Self {
+            persistent: true,
+            shared: true,
+        }
     }
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { persistent: true }
+        Self {
+            persistent: true,
+            shared: false,
+        }
     }
 }
 
@@ -105,6 +124,56 @@ impl<H: EngineHarness> TableHarness for H {
 
     fn is_table_journal(&self, file: &Path) -> bool {
         self.is_journal(file)
+    }
+}
+
+/// Opens a [`StateBackend`] for the [`backend`](crate::backend) suite. Every [`EngineHarness`] is one, with
+/// [`EngineBackend`]s; a backend that is made of something else needs its own.
+#[async_trait]
+pub trait BackendHarness: Send + Sync + 'static {
+    /// Opens the backend that lives in `dir`, an existing directory that is empty the first time. A backend that lives
+    /// elsewhere takes the directory's name for the name of its place: no two tests have the same, and a process that is
+    /// to be killed opens what this one does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend, unchanged.
+    async fn open_backend(
+        &self,
+        dir: &Path,
+        options: BackendOptions,
+    ) -> Result<Arc<dyn StateBackend>, BackendError>;
+
+    /// As [`EngineHarness::capabilities`].
+    fn backend_capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+}
+
+#[async_trait]
+impl<H: EngineHarness> BackendHarness for H {
+    async fn open_backend(
+        &self,
+        dir: &Path,
+        options: BackendOptions,
+    ) -> Result<Arc<dyn StateBackend>, BackendError> {
+        let engine = self.open(dir).map_err(|error| match error {
+            EngineError::Corrupt { path, source } => BackendError::Corrupt {
+                location: path.display().to_string(),
+                source,
+            },
+            other => BackendError::Storage {
+                doing: "open",
+                location: dir.display().to_string(),
+                kind: other.kind(),
+                source: other.into(),
+            },
+        })?;
+        Ok(Arc::new(EngineBackend::open(engine, options)?))
+    }
+
+    fn backend_capabilities(&self) -> Capabilities {
+        self.capabilities()
     }
 }
 

@@ -21,13 +21,14 @@
 //!
 //! alluvium_conformance::engine_suite!(Mine);
 //! alluvium_conformance::table_suite!(Mine);
+//! alluvium_conformance::backend_suite!(Mine);
 //! # // What follows is no part of it: a doctest makes no tests, so that one is called by hand.
 //! # fn main() { alluvium_conformance::engine::o2_a_returned_commit_survives_a_close(&Mine) }
 //! ```
 //!
 //! That is the whole of a `tests/conformance.rs`. `cargo test` then runs `engine::o1_a_commit_is_whole_across_spaces`
 //! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
-//! method promises. A test is a plain function (see [`engine`] and [`table`]) that panics when the promise is broken.
+//! method promises. A test is a plain function (see [`engine`], [`table`] and [`backend`]) that panics when the promise is broken.
 //!
 //! # What a backend can do
 //!
@@ -50,6 +51,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
+pub mod backend;
 mod content;
 mod damage;
 pub mod engine;
@@ -62,7 +64,7 @@ mod support;
 pub mod table;
 
 pub use content::{Commits, Content, PlannedWrite, Reach};
-pub use harness::{Capabilities, EngineHarness, TableHarness, Tables};
+pub use harness::{BackendHarness, Capabilities, EngineHarness, TableHarness, Tables};
 pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;

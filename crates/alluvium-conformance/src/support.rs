@@ -53,7 +53,7 @@ pub(crate) fn error_of<T, E>(outcome: Result<T, E>) -> E {
 macro_rules! refused {
     ($outcome:expr, $error:pat $(if $guard:expr)? $(, $($about:tt)+)?) => {{
         let error = $crate::support::error_of($outcome);
-        assert!(matches!(error, $error $(if $guard)?), "not the error that it should be: {error:?}");
+        assert!(matches!(&error, $error $(if $guard)?), "not the error that it should be: {error:?}");
     }};
 }
 pub(crate) use refused;

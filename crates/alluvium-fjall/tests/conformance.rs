@@ -43,6 +43,7 @@ mod buffered {
 
     alluvium_conformance::engine_suite!(Buffered);
     alluvium_conformance::table_suite!(Buffered);
+    alluvium_conformance::backend_suite!(Buffered);
 }
 
 mod fsync {
@@ -50,4 +51,5 @@ mod fsync {
 
     alluvium_conformance::engine_suite!(Fsync);
     alluvium_conformance::table_suite!(Fsync);
+    alluvium_conformance::backend_suite!(Fsync);
 }

@@ -60,6 +60,7 @@ mod in_memory {
 
     alluvium_conformance::engine_suite!(InMemory, volatile);
     alluvium_conformance::table_suite!(InMemory, volatile);
+    alluvium_conformance::backend_suite!(InMemory, volatile);
 }
 
 mod buffered {
@@ -67,6 +68,7 @@ mod buffered {
 
     alluvium_conformance::engine_suite!(Buffered);
     alluvium_conformance::table_suite!(Buffered);
+    alluvium_conformance::backend_suite!(Buffered);
 }
 
 mod fsync {
@@ -74,4 +76,5 @@ mod fsync {
 
     alluvium_conformance::engine_suite!(Fsync);
     alluvium_conformance::table_suite!(Fsync);
+    alluvium_conformance::backend_suite!(Fsync);
 }
