@@ -42,6 +42,7 @@
 //! - **Kill**: a test runs itself again as a child process, which reports every call that has returned, and kills it
 //!   with SIGKILL at random moments of which the seeds are fixed.
 //! - **Damage**: turns over bytes of, cuts off and removes every file of a closed directory in turn.
+//! - **Fail**: a [`FaultyStore`] under a backend fails, hangs, loses an answer or dies at any one call.
 //! - **Compare**: the deterministic [`Commits`] and [`History`], and the models [`Content`] and [`TableModel`], say what
 //!   has to be there. They are public for tests of one's own.
 //!
@@ -55,6 +56,7 @@ pub mod backend;
 mod content;
 mod damage;
 pub mod engine;
+mod faulty;
 mod harness;
 mod history;
 mod process;
@@ -64,6 +66,7 @@ mod support;
 pub mod table;
 
 pub use content::{Commits, Content, PlannedWrite, Reach};
+pub use faulty::{Fault, FaultyStore};
 pub use harness::{BackendHarness, Capabilities, EngineHarness, TableHarness, Tables};
 pub use history::{History, TableModel};
 pub use process::ThisTest;
