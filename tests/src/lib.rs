@@ -11,6 +11,7 @@ pub mod engine;
 pub mod feed;
 pub mod files;
 pub mod guardian;
+pub mod kills;
 pub mod nats_server;
 pub mod participant;
 pub mod proxy;

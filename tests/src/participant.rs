@@ -4,8 +4,10 @@
 //! The process is the binary `participant`. It tells what it does on its standard output, and waits for a line on its
 //! standard input before it goes on: so there is no clock in where it stops.
 
+mod place;
 pub mod told;
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+pub use place::Place;
 pub use told::{Answer, Orders, Part, Refusal, Request, Step, Told, When, partial, partials};
 
 use crate::wait;
@@ -108,6 +111,29 @@ impl Participant {
     /// If it is gone.
     pub fn cont(&self) {
         kill_process(self.pid, Signal::CONT).expect("the participant is there");
+    }
+
+    /// Kills it with SIGKILL, and gives what it had told until then and nobody has heard.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended by itself.
+    pub async fn kill(mut self) -> Vec<Told> {
+        kill_process(self.pid, Signal::KILL).expect("the participant is there");
+        let status = self.process.wait().await.expect("the participant is there");
+        assert_eq!(
+            status.signal(),
+            Some(Signal::KILL.as_raw()),
+            "the participant ended by itself, with {status}"
+        );
+        let mut told = Vec::new();
+        // What the kill cut off in the middle of a line was not told.
+        while let Ok(Some(line)) = self.output.next_line().await
+            && let Ok(one) = serde_json::from_str(&line)
+        {
+            told.push(one);
+        }
+        told
     }
 
     /// Waits for its end, after it has said that it ends.

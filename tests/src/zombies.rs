@@ -5,7 +5,7 @@
 //! it sends to the store, and right after each was answered, it is stopped with SIGSTOP. After the takeover it is
 //! continued with SIGCONT, and nothing that it writes from then on may ever be read.
 
-mod place;
+mod half_raised;
 mod race;
 mod second;
 mod takeover;
@@ -13,6 +13,7 @@ mod takeover;
 use self::takeover::{Takeover, at_every_step};
 use crate::StoreServer;
 
+pub use self::half_raised::what_a_sealer_was_told_holds_wherever_a_fence_was_half_raised;
 pub use self::race::of_32_racing_sealers_one_wins;
 
 /// Every proof, a named test each: on the server that the expression gives.
@@ -26,6 +27,7 @@ macro_rules! zombie_suite {
             a_zombie_that_writes_last_is_not_sealed
             a_zombie_fenced_before_its_first_write_is_refused
             a_zombie_that_nobody_fenced_does_not_seal_again
+            what_a_sealer_was_told_holds_wherever_a_fence_was_half_raised
             of_32_racing_sealers_one_wins
         }
     };

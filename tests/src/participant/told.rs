@@ -23,15 +23,25 @@ pub struct Orders {
 /// The part of a participant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Part {
-    /// Writes and seals one epoch after the other until it is refused, and asks for leave before and after each
-    /// request to the store.
+    /// Writes and seals one epoch after the other until it is refused.
     Rounds {
         /// Its name.
         instance: InstanceId,
         /// The assignment version that it believes in.
         version: AssignmentVersion,
-        /// The last epoch that it writes, if nobody refuses.
+        /// The first epoch that it writes.
+        first: Epoch,
+        /// The last one, if nobody refuses.
         last: Epoch,
+        /// Whether it asks for leave before and after each request to the store.
+        asks: bool,
+    },
+    /// Raises the fence and looks what is sealed then, and asks for leave before and after each request to the store.
+    Fence {
+        /// Its name.
+        instance: InstanceId,
+        /// The assignment version to raise it to.
+        version: AssignmentVersion,
     },
     /// Has several handles seal the epochs that it reads, a line each, all at once.
     Race {
@@ -53,6 +63,8 @@ pub enum Told {
     Wrote(Epoch),
     /// The epoch is sealed, as far as the backend says.
     Sealed(Epoch),
+    /// The latest epoch that is sealed.
+    Latest(Option<Epoch>),
     /// What each handle of a race was answered.
     Raced(Vec<Answer>),
     /// It was refused, and ends.

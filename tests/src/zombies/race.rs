@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use alluvium::{Epoch, InstanceId, Vnode};
 use futures_util::future::join_all;
 
-use super::place::Place;
 use crate::StoreServer;
-use crate::participant::{Answer, Part, Participant, Refusal, Told, partial};
+use crate::participant::{Answer, Part, Participant, Place, Refusal, Told, partial};
 
 const PROCESSES: usize = 4;
 const HANDLES: usize = 8;
@@ -25,7 +24,7 @@ fn name(process: usize, handle: usize) -> InstanceId {
 pub async fn of_32_racing_sealers_one_wins(server: &dyn StoreServer, program: &'static str) {
     let rounds = if crate::full() { 200 } else { 20 };
     let place = Place::new(server, program);
-    let vnodes: Vec<Vnode> = place.vnodes.vnodes().collect();
+    let vnodes = place.vnodes();
     let shares: Vec<&[Vnode]> = vnodes.chunks(vnodes.len().div_ceil(PROCESSES)).collect();
     assert_eq!(shares.len(), PROCESSES, "every process has vnodes to write");
     let mut processes = Vec::new();

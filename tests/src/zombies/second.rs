@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use alluvium::{AssignmentVersion, BackendError, Epoch, InstanceId, StateBackend, Vnode};
 
-use super::place::Place;
-use crate::participant::{partial, partials};
+use crate::participant::{Place, partial, partials};
 
 /// The assignment version that the second participant has.
 pub(super) const VERSION: AssignmentVersion = AssignmentVersion::new(2);
@@ -22,7 +21,7 @@ impl Second {
     pub(super) async fn open(place: &Place) -> Self {
         Self {
             backend: place.open("second").await,
-            vnodes: place.vnodes.vnodes().collect(),
+            vnodes: place.vnodes(),
         }
     }
 
@@ -78,6 +77,12 @@ pub(super) struct Truth {
 }
 
 impl Truth {
+    /// An epoch is sealed with what this instance wrote, and none after it is.
+    pub(super) fn set(&mut self, epoch: Epoch, owner: &InstanceId) {
+        self.partials.insert(epoch.get(), owner.clone());
+        self.latest_complete = Some(epoch);
+    }
+
     /// Reads every vnode of every epoch up to the last one that anybody writes, and holds it to the truth.
     pub(super) async fn check(&self, reader: &dyn StateBackend, last: Epoch, when: &str) {
         let who = reader.instance();

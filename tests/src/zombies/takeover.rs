@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use alluvium::{AssignmentVersion, Epoch, InstanceId, StateBackend};
 
-use super::place::Place;
 use super::second::{Second, Truth, VERSION};
 use crate::StoreServer;
-use crate::participant::{Part, Participant, Refusal, Request, Step, Told, When};
+use crate::participant::{Part, Participant, Place, Refusal, Request, Step, Told, When};
 
 /// The assignment version that the zombie believes in.
 const REPLACED: AssignmentVersion = AssignmentVersion::new(1);
@@ -98,7 +97,9 @@ async fn at_step(place: &Place, takeover: Takeover, number: usize) -> Option<Tri
     let part = Part::Rounds {
         instance: zombie_id.clone(),
         version: REPLACED,
+        first: Epoch::FIRST,
         last,
+        asks: true,
     };
     let mut zombie = place.participant(part).await;
     let step = walk(place, &mut zombie, takeover, number).await?;

@@ -1,30 +1,35 @@
-//! A place in a store that two processes share.
+//! A place in a store, which is all that this process and participants share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alluvium::{InstanceId, StateBackend, StateConfig, VnodeCount};
+use alluvium::{InstanceId, StateBackend, StateConfig, Vnode, VnodeCount};
 
+use super::{Orders, Part, Participant};
 use crate::StoreServer;
-use crate::participant::{Orders, Part, Participant};
 
 /// How many vnodes there are: enough for several of them to be in one partial, few enough to read them all again and
 /// again.
 const VNODES: u32 = 8;
 
-/// A URL where nothing is yet, and the program that is to share it.
-pub(super) struct Place {
+/// A place where nothing is yet, and the program that is to share it.
+#[derive(Debug)]
+pub struct Place {
     url: String,
     options: Vec<(String, String)>,
     program: &'static str,
-    pub(super) vnodes: VnodeCount,
+    vnodes: VnodeCount,
 }
 
 impl Place {
-    /// A place of its own in a server.
-    pub(super) fn new(server: &dyn StoreServer, program: &'static str) -> Self {
+    /// A place of its own in a server, for participants of this program.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    pub fn new(server: &dyn StoreServer, program: &'static str) -> Self {
         static PLACES: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("zombies/{}", PLACES.fetch_add(1, Ordering::Relaxed));
+        let prefix = format!("place-{}", PLACES.fetch_add(1, Ordering::Relaxed));
         Self {
             url: server.url(&prefix),
             options: server.options(),
@@ -33,8 +38,17 @@ impl Place {
         }
     }
 
-    /// A handle of its own, in this process.
-    pub(super) async fn open(&self, instance: &str) -> Arc<dyn StateBackend> {
+    /// Every vnode.
+    pub fn vnodes(&self) -> Vec<Vnode> {
+        self.vnodes.vnodes().collect()
+    }
+
+    /// A handle in this process, for an instance of this name.
+    ///
+    /// # Panics
+    ///
+    /// If it does not open.
+    pub async fn open(&self, instance: &str) -> Arc<dyn StateBackend> {
         let instance = InstanceId::new(instance).expect("a plain name");
         let config = StateConfig::new(&self.url)
             .expect("a URL")
@@ -49,7 +63,11 @@ impl Place {
     }
 
     /// A process that shares it.
-    pub(super) async fn participant(&self, part: Part) -> Participant {
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn participant(&self, part: Part) -> Participant {
         let orders = Orders {
             url: self.url.clone(),
             options: self.options.iter().cloned().collect(),
