@@ -1,0 +1,1 @@
+//! What was damaged, deleted or put there by others.

@@ -1,0 +1,1 @@
+//! Every request of a run fails in turn, in every way.
