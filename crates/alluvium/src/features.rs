@@ -84,8 +84,7 @@ pub(crate) async fn open_store(
     service: Service,
     url: &str,
 ) -> Result<Arc<dyn StateBackend>, OpenError> {
-    use alluvium_core::BackendError;
-    use alluvium_object_store::{StoreOptions, open_store};
+    use alluvium_object_store::{ObjectStoreBackend, StoreOptions, open_store};
 
     if !service.is_compiled_in() {
         return Err(config.feature_off(service.feature()));
@@ -97,17 +96,14 @@ pub(crate) async fn open_store(
     };
     let (text, existing) = (url.to_owned(), config.existing);
     let options: StoreOptions = config.options.exposed().collect();
-    let (_store, _prefix) = crate::open::blocking(move || {
+    let (store, prefix) = crate::open::blocking(move || {
         check_directory(&text, existing)?;
         Ok::<_, OpenError>(open_store(&text, &options))
     })
     .await??
     .map_err(|error| failed(error.kind(), error.into()))?;
-    Err(BackendError::Unsupported {
-        what: "partials yet",
-        backend: service.scheme(),
-    }
-    .into())
+    let backend = ObjectStoreBackend::open(store, prefix, config.backend_options().into()).await?;
+    Ok(Arc::new(backend))
 }
 
 /// Checks a directory before objects are put into it: that of an engine is none, and one that has to exist is not made.

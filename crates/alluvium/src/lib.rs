@@ -52,6 +52,8 @@ pub use alluvium_fjall::{FjallEngine, FjallOptions};
 pub use alluvium_memory::{MemoryEngine, MemoryOptions};
 #[cfg(feature = "nats")]
 pub use alluvium_nats::{KvLog, KvLogBuilder};
+#[cfg(feature = "object-store")]
+pub use alluvium_object_store::{LocalStore, ObjectStoreBackend, ObjectStoreOptions};
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
