@@ -15,11 +15,8 @@ macro_rules! kill_suite {
     ($server:expr) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn a_kill_leaves_whole_writes_and_seals() {
-            $crate::kills::a_kill_leaves_whole_writes_and_seals(
-                $server,
-                env!("CARGO_BIN_EXE_participant"),
-            )
-            .await;
+            $crate::kills::a_kill_leaves_whole_writes_and_seals($server, env!("CARGO_BIN_EXE_participant"))
+                .await;
         }
     };
 }
