@@ -75,7 +75,7 @@ pub(crate) fn value(index: u64) -> Bytes {
 }
 
 /// The finalizer of `SplitMix64` (Steele, Lea, Flood 2014): a bijection that looks random.
-fn scramble(index: u64) -> u64 {
+pub(crate) fn scramble(index: u64) -> u64 {
     let mut word = index.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -4,12 +4,14 @@
 //! bench [NAME] [--json] [--keys N] [--rounds N]
 //! ```
 //!
-//! `NAME` is `hydrate`, `freshness`, `resume` or `read`; all of them without. Each result is one line; with `--json` a
-//! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
-//! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client or engine; for
-//! times, the limit over ours. What is to be measured for memory runs in a process of its own.
+//! `NAME` is `hydrate`, `freshness`, `resume`, `read` or `epoch`; all of them without. Each result is one line; with
+//! `--json` a JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb`
+//! where memory is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client,
+//! engine or store; for times and requests, the limit over ours. What is to be measured for memory runs in a process
+//! of its own.
 
 mod child;
+mod epoch;
 mod feed;
 mod freshness;
 mod hydrate;
@@ -34,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
 }
 
-const NAMES: [&str; 4] = ["hydrate", "freshness", "resume", "read"];
+const NAMES: [&str; 5] = ["hydrate", "freshness", "resume", "read", "epoch"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +76,9 @@ fn run(arguments: &[String]) -> Result<()> {
     }
     if wanted("read") {
         read::run(&options, &mut report)?;
+    }
+    if wanted("epoch") {
+        runtime.block_on(epoch::run(&options, &mut report))?;
     }
     Ok(())
 }
