@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{pending, poll_fn};
+use futures_util::future::poll_fn;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
@@ -16,7 +15,6 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
-use tokio::sync::Notify;
 
 /// What becomes of requests.
 #[async_trait]
@@ -221,115 +219,5 @@ impl Script for Turns {
 
     async fn after(&self, _: &str) -> Result<()> {
         Ok(())
-    }
-}
-
-/// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is refused.
-    Fail,
-    /// It is done, and the answer is an error.
-    LoseAnswer,
-    /// It is never answered, and not done.
-    Hang,
-    /// It is done, and never answered.
-    DoAndHang,
-    /// The process ends before it is sent.
-    CrashBefore,
-    /// The process ends after it was done.
-    CrashAfter,
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Fail,
-        Self::LoseAnswer,
-        Self::Hang,
-        Self::DoAndHang,
-        Self::CrashBefore,
-        Self::CrashAfter,
-    ];
-}
-
-/// Does a fault to one request, or to it and all after it.
-pub(crate) struct Faults {
-    fault: Fault,
-    number: usize,
-    lasting: bool,
-    sent: AtomicUsize,
-    crashed: Notify,
-}
-
-impl Faults {
-    /// A fault of the request of this number, counted from 0.
-    pub(crate) fn at(number: usize, fault: Fault) -> Arc<Self> {
-        Self::new(number, fault, false)
-    }
-
-    /// A fault of the request of this number, and of all after it.
-    pub(crate) fn from(number: usize, fault: Fault) -> Arc<Self> {
-        Self::new(number, fault, true)
-    }
-
-    fn new(number: usize, fault: Fault, lasting: bool) -> Arc<Self> {
-        Arc::new(Self {
-            fault,
-            number,
-            lasting,
-            sent: AtomicUsize::new(0),
-            crashed: Notify::new(),
-        })
-    }
-
-    /// How many requests were sent.
-    pub(crate) fn sent(&self) -> usize {
-        self.sent.load(Ordering::SeqCst)
-    }
-
-    /// Waits until the process has to end.
-    pub(crate) async fn crashed(&self) {
-        self.crashed.notified().await;
-    }
-
-    fn hits(&self, number: usize) -> bool {
-        number == self.number || self.lasting && number > self.number
-    }
-
-    async fn crash(&self) -> Result<()> {
-        self.crashed.notify_one();
-        pending().await
-    }
-}
-
-#[async_trait]
-impl Script for Faults {
-    async fn before(&self, request: &str) -> Result<()> {
-        let number = self.sent.fetch_add(1, Ordering::SeqCst);
-        match self.fault {
-            _ if !self.hits(number) => Ok(()),
-            Fault::Fail => Err(broken(request)),
-            Fault::Hang => pending().await,
-            Fault::CrashBefore => self.crash().await,
-            Fault::LoseAnswer | Fault::DoAndHang | Fault::CrashAfter => Ok(()),
-        }
-    }
-
-    async fn after(&self, request: &str) -> Result<()> {
-        match self.fault {
-            // The requests of the tests that use this come one by one.
-            _ if !self.hits(self.sent() - 1) => Ok(()),
-            Fault::LoseAnswer => Err(broken(request)),
-            Fault::DoAndHang => pending().await,
-            Fault::CrashAfter => self.crash().await,
-            Fault::Fail | Fault::Hang | Fault::CrashBefore => Ok(()),
-        }
-    }
-}
-
-fn broken(request: &str) -> Error {
-    Error::Generic {
-        store: "Staged",
-        source: format!("{request}: the connection is broken").into(),
     }
 }

@@ -1,29 +1,26 @@
-//! The suite for state backends on object stores: in memory, and in a directory.
-//!
-//! S3, Azure and Ceph need servers: the end-to-end tests have those.
+//! The suite of the conformance kit on object stores: in memory, and a directory.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use alluvium_conformance::{BackendHarness, Capabilities};
-use alluvium_core::{BackendError, BackendOptions, StateBackend};
+use alluvium_core::{BackendError, BackendOptions, ErrorKind, StateBackend};
 use alluvium_object_store::{LocalStore, ObjectStoreBackend};
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::path::Path as Prefix;
+use object_store::path::Path;
 
 async fn open(
     store: Arc<dyn ObjectStore>,
-    prefix: &str,
     options: BackendOptions,
 ) -> Result<Arc<dyn StateBackend>, BackendError> {
-    let backend = ObjectStoreBackend::open(store, Prefix::from(prefix), options.into()).await?;
+    let backend = ObjectStoreBackend::open(store, Path::from("state"), options.into()).await?;
     Ok(Arc::new(backend))
 }
 
-/// A store in memory for each directory that a test has.
+/// A store in memory for each place.
 #[derive(Default)]
 struct Memory;
 
@@ -31,15 +28,12 @@ struct Memory;
 impl BackendHarness for Memory {
     async fn open_backend(
         &self,
-        dir: &Path,
+        dir: &FsPath,
         options: BackendOptions,
     ) -> Result<Arc<dyn StateBackend>, BackendError> {
         static STORES: LazyLock<Mutex<HashMap<PathBuf, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
-        let store = {
-            let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(stores.entry(dir.to_owned()).or_default())
-        };
-        open(store, "some/prefix", options).await
+        let store = Arc::clone(STORES.lock().unwrap().entry(dir.to_owned()).or_default());
+        open(store, options).await
     }
 
     fn backend_capabilities(&self) -> Capabilities {
@@ -47,6 +41,7 @@ impl BackendHarness for Memory {
     }
 }
 
+/// The files below a directory.
 #[derive(Default)]
 struct Files;
 
@@ -54,11 +49,20 @@ struct Files;
 impl BackendHarness for Files {
     async fn open_backend(
         &self,
-        dir: &Path,
+        dir: &FsPath,
         options: BackendOptions,
     ) -> Result<Arc<dyn StateBackend>, BackendError> {
-        let store = LocalStore::open(dir).unwrap();
-        open(Arc::new(store), "", options).await
+        let path = dir.to_owned();
+        let store = tokio::task::spawn_blocking(move || LocalStore::open(path))
+            .await
+            .expect("opening a directory does not panic");
+        let store = store.map_err(|error| BackendError::Storage {
+            doing: "open",
+            location: dir.display().to_string(),
+            kind: ErrorKind::Unavailable,
+            source: error.into(),
+        })?;
+        open(Arc::new(store), options).await
     }
 
     fn backend_capabilities(&self) -> Capabilities {

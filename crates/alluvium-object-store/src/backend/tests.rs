@@ -3,13 +3,14 @@
 
 mod cost;
 mod damage;
-mod faults;
 mod interleavings;
+mod prune;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::{AssignmentVersion, BackendError, Epoch, InstanceId, StateBackend, Vnode, VnodeCount};
+use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;

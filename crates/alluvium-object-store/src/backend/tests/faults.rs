@@ -1,1 +1,0 @@
-//! Every request of a run fails in turn, in every way.
