@@ -94,7 +94,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use self::handle::Handle;
-use crate::store::{Limits, Store};
+use crate::store::Store;
 
 pub use self::options::ObjectStoreOptions;
 
@@ -139,10 +139,8 @@ impl ObjectStoreBackend {
         prefix: Path,
         options: ObjectStoreOptions,
     ) -> Result<Self, BackendError> {
-        let limits = Limits {
-            request: options.request_timeout,
-        };
-        let handle = Handle::open(Store::new(store, limits), prefix, options).await?;
+        let store = Store::new(store, options.request_timeout);
+        let handle = Handle::open(store, prefix, options).await?;
         Ok(Self(handle))
     }
 }

@@ -1,4 +1,9 @@
-//! State on any object store.
+//! State on any object store: S3, Azure, GCS, files, memory.
+//!
+//! [`open_store`] opens a store from a URL, [`LocalStore`] is one over a directory, and [`ObjectStoreBackend`] is a
+//! [`StateBackend`](alluvium_core::StateBackend) on any of them, or on any other
+//! [`ObjectStore`](object_store::ObjectStore) that has create-only and compare-and-swap. What is stored, and how the
+//! fence holds against a zombie that stops between any two requests, is described in `backend.rs`.
 
 mod backend;
 mod local;

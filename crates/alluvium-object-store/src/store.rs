@@ -2,7 +2,7 @@
 //!
 //! Everything in this crate that speaks to a store does it through [`Store`]. It knows nothing of what the objects mean.
 //!
-//! **Time.** A request may take [`Limits::request`] and the time that its bytes need at [`FLOOR_RATE`]. A store that hangs
+//! **Time.** A request may take what is allowed to all and the time that its bytes need at [`FLOOR_RATE`]. A store that hangs
 //! is thereby an error and never a wait without an end.
 //!
 //! **Repeating.** The clients of the services repeat HTTP requests themselves. On top of that, what failed for a reason
@@ -36,18 +36,12 @@ pub(crate) const FLOOR_RATE: u64 = 1 << 20;
 /// What is waited before a request is repeated, and how often it is.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
-/// How long requests may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Beside the time for the bytes.
-    pub(crate) request: Duration,
-}
-
 /// An object store, and how it is spoken to.
 #[derive(Clone)]
 pub(crate) struct Store {
     store: Arc<dyn ObjectStore>,
-    limits: Limits,
+    /// How long a request may take, beside the time for its bytes.
+    limit: Duration,
 }
 
 /// An object as it was read.
@@ -67,8 +61,8 @@ pub(crate) struct Removed {
 }
 
 impl Store {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, limits: Limits) -> Self {
-        Self { store, limits }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, limit: Duration) -> Self {
+        Self { store, limit }
     }
 
     /// Where something is, for whoever reads an error.
@@ -123,6 +117,7 @@ impl Store {
             let found = match self.within(limit, self.store.get_opts(path, options)).await {
                 Ok(found) => found,
                 Err(failure) if failure.is_not_found() => return Ok(None),
+                Err(failure) if failure.is_time_out() => return Err(failure),
                 Err(failure) => return Err(self.cut_or(failure, path, &range).await),
             };
             let size = found.meta.size;
@@ -241,7 +236,7 @@ impl Store {
 
     async fn head(&self, path: &Path) -> Result<Option<u64>, Failure> {
         let options = GetOptions::new().with_head(true);
-        let found = self.within(self.limits.request, self.store.get_opts(path, options));
+        let found = self.within(self.limit, self.store.get_opts(path, options));
         Ok(found_or_none(found.await)?.map(|found| found.meta.size))
     }
 
@@ -268,7 +263,7 @@ impl Store {
         &self,
         answers: &mut (impl stream::Stream<Item = object_store::Result<T>> + Unpin),
     ) -> Result<Option<T>, Failure> {
-        self.within(self.limits.request, async { answers.next().await.transpose() })
+        self.within(self.limit, async { answers.next().await.transpose() })
             .await
     }
 
@@ -311,7 +306,7 @@ impl Store {
     }
 
     fn time_for(&self, bytes: u64) -> Duration {
-        self.limits.request + Duration::from_millis(bytes.saturating_mul(1000) / FLOOR_RATE)
+        self.limit + Duration::from_millis(bytes.saturating_mul(1000) / FLOOR_RATE)
     }
 }
 

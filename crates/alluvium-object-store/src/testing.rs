@@ -1,4 +1,4 @@
-//! A store for tests, at which a script decides before and after each request what becomes of it.
+//! A store for tests, at which a script decides before each request what becomes of it.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,9 +21,6 @@ use object_store::{
 pub(crate) trait Script: Send + Sync + 'static {
     /// Before it is sent. An error is the answer instead.
     async fn before(&self, request: &str) -> Result<()>;
-
-    /// When it was done. An error is the answer instead.
-    async fn after(&self, request: &str) -> Result<()>;
 }
 
 /// The store.
@@ -34,7 +31,7 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    pub(crate) fn new(store: &Arc<impl ObjectStore>, script: &Arc<impl Script>) -> Arc<dyn ObjectStore> {
+    pub(crate) fn over(store: &Arc<impl ObjectStore>, script: &Arc<impl Script>) -> Arc<dyn ObjectStore> {
         Arc::new(Self {
             store: Arc::clone(store) as _,
             script: Arc::clone(script) as _,
@@ -43,9 +40,7 @@ impl Staged {
 
     async fn through<T>(&self, request: String, sent: impl Future<Output = Result<T>>) -> Result<T> {
         self.script.before(&request).await?;
-        let answer = sent.await;
-        self.script.after(&request).await?;
-        answer
+        sent.await
     }
 
     fn streamed<T: Send + 'static>(
@@ -160,10 +155,6 @@ impl Script for Log {
         self.0.lock().unwrap().push(request.to_owned());
         Ok(())
     }
-
-    async fn after(&self, _: &str) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// Lets requests through, from some time on only when it is their turn.
@@ -215,9 +206,5 @@ impl Script for Turns {
             Poll::Pending
         })
         .await
-    }
-
-    async fn after(&self, _: &str) -> Result<()> {
-        Ok(())
     }
 }

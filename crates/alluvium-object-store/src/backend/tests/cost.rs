@@ -12,7 +12,7 @@ fn kinds(log: &Log) -> Vec<String> {
 #[tokio::test]
 async fn one_node_writes_and_seals_an_epoch_with_four_requests() {
     let (store, log) = (Arc::new(InMemory::new()), Arc::new(Log::default()));
-    let backend = try_open(Staged::new(&store, &log), "a").await.unwrap();
+    let backend = try_open(Staged::over(&store, &log), "a").await.unwrap();
     assert_eq!(kinds(&log), ["GET", "LIST"], "to open it");
     backend.write_partials(e(1), v(1), partials("a")).await.unwrap();
     assert_eq!(kinds(&log), ["GET", "CREATE", "PUT"], "the first of all writes");
@@ -30,7 +30,7 @@ async fn one_node_writes_and_seals_an_epoch_with_four_requests() {
 #[tokio::test]
 async fn a_seal_reads_one_index_of_each_other_node_however_often_it_has_written() {
     let (store, log) = (Arc::new(InMemory::new()), Arc::new(Log::default()));
-    let sealer = try_open(Staged::new(&store, &log), "sealer").await.unwrap();
+    let sealer = try_open(Staged::over(&store, &log), "sealer").await.unwrap();
     let [first, second] = <[_; 2]>::try_from(partials("x")).unwrap();
     sealer
         .write_partials(e(1), v(0), vec![first.clone()])
@@ -54,7 +54,7 @@ async fn who_asks_again_whether_an_epoch_is_complete_reads_no_index_twice() {
     node.write_partials(e(1), v(0), partials("node")[..1].to_vec())
         .await
         .unwrap();
-    let sealer = try_open(Staged::new(&store, &log), "sealer").await.unwrap();
+    let sealer = try_open(Staged::over(&store, &log), "sealer").await.unwrap();
     log.take();
     assert!(!sealer.epoch_complete(e(1), &vnodes()).await.unwrap());
     assert_eq!(kinds(&log), ["LIST", "GET", "GET"], "index and control object");
@@ -68,7 +68,7 @@ async fn a_sealed_epoch_is_looked_at_once_and_read_with_one_request_a_partial() 
     let writer = open(&store, "a").await;
     writer.write_partials(e(1), v(0), partials("a")).await.unwrap();
     assert!(writer.epoch_complete(e(1), &vnodes()).await.unwrap());
-    let reader = try_open(Staged::new(&store, &log), "b").await.unwrap();
+    let reader = try_open(Staged::over(&store, &log), "b").await.unwrap();
     log.take();
     reader.read_partial(Vnode::new(0), e(1)).await.unwrap();
     assert_eq!(
@@ -84,7 +84,7 @@ async fn a_sealed_epoch_is_looked_at_once_and_read_with_one_request_a_partial() 
 async fn a_fence_is_raised_with_three_requests_and_raised_again_with_none() {
     let (store, log) = (Arc::new(InMemory::new()), Arc::new(Log::default()));
     open(&store, "a").await.fence(v(1)).await.unwrap();
-    let backend = try_open(Staged::new(&store, &log), "b").await.unwrap();
+    let backend = try_open(Staged::over(&store, &log), "b").await.unwrap();
     log.take();
     backend.fence(v(2)).await.unwrap();
     assert_eq!(kinds(&log), ["SWAP", "LIST", "SWAP"]);
@@ -95,7 +95,7 @@ async fn a_fence_is_raised_with_three_requests_and_raised_again_with_none() {
 #[tokio::test]
 async fn what_a_handle_has_sealed_it_writes_again_without_a_request() {
     let (store, log) = (Arc::new(InMemory::new()), Arc::new(Log::default()));
-    let backend = try_open(Staged::new(&store, &log), "a").await.unwrap();
+    let backend = try_open(Staged::over(&store, &log), "a").await.unwrap();
     backend.write_partials(e(1), v(0), partials("a")).await.unwrap();
     assert!(backend.epoch_complete(e(1), &vnodes()).await.unwrap());
     log.take();

@@ -120,7 +120,7 @@ impl Scene {
         F: Future<Output = Outcome> + 'static,
     {
         let turns = Arc::new(Turns::default());
-        let backend = try_open(Staged::new(&self.store, &turns), instance)
+        let backend = try_open(Staged::over(&self.store, &turns), instance)
             .await
             .unwrap();
         if writes {
@@ -441,15 +441,13 @@ async fn a_sealer_and_who_prunes_its_epoch() {
             scene.add("pruner", prunes).await;
         },
         async |store, outcomes| {
-            let [sealer, pruner] = outcomes else {
-                unreachable!()
-            };
-            assert!(pruner.is_ok(), "{outcomes:?}");
+            let [seals, prunes] = outcomes else { unreachable!() };
+            assert!(prunes.is_ok(), "{outcomes:?}");
             assert!(
-                has_sealed(sealer) || matches!(sealer, Err(BackendError::Pruned { .. })),
+                has_sealed(seals) || matches!(seals, Err(BackendError::Pruned { .. })),
                 "{outcomes:?}"
             );
-            sealed[usize::from(has_sealed(sealer))] += 1;
+            sealed[usize::from(has_sealed(seals))] += 1;
             assert_eq!(sealed_by(store).await, None);
             assert_eq!(owner(&open(store, "fresh").await, epoch()).await, None);
         },
