@@ -2,11 +2,11 @@
 //!
 //! Everything in this crate that speaks to a store does it through [`Store`]. It knows nothing of what the objects mean.
 //!
-//! **Time.** A request may take what is allowed to all and the time that its bytes need at [`FLOOR_RATE`]. A store that hangs
-//! is thereby an error and never a wait without an end.
+//! **Time.** A request may take a time that is the same for all, and its bytes what they need at [`FLOOR_RATE`] on top. A
+//! store that hangs is thereby an error and never a wait without an end.
 //!
 //! **Repeating.** The clients of the services repeat HTTP requests themselves. On top of that, what failed for a reason
-//! that may pass is repeated [`PAUSES`] times, if repeating it is the same as doing it once: reads, listings, removals,
+//! that may pass is repeated, after [`PAUSES`], if repeating it is the same as doing it once: reads, listings, removals,
 //! and puts of content that never changes. What timed out is not: that was long enough. A conditional put is not
 //! repeated here, for its answer may be lost and its effect not: [`Pointer`](crate::pointer::Pointer) settles that.
 
@@ -77,8 +77,7 @@ impl Store {
     /// Reads a whole object of at most so many bytes; none if it is not there.
     pub(crate) async fn get(&self, path: &Path, most: u64) -> Result<Option<Object>, BackendError> {
         let read = || async {
-            let limit = self.time_for(most);
-            let found = self.within(limit, self.store.get_opts(path, GetOptions::default()));
+            let found = self.within(self.limit, self.store.get_opts(path, GetOptions::default()));
             let Some(found) = found_or_none(found.await)? else {
                 return Ok(None);
             };
@@ -92,7 +91,7 @@ impl Store {
                 e_tag: found.meta.e_tag.clone(),
                 version: found.meta.version.clone(),
             };
-            let bytes = self.body(found, limit).await?;
+            let bytes = self.body(found).await?;
             Ok(Some(Object { bytes, version }))
         };
         let object = self.repeated(read).await;
@@ -112,16 +111,15 @@ impl Store {
             return Ok(self.size(path).await?.map(|_| Bytes::new()));
         }
         let read = || async {
-            let limit = self.time_for(wanted);
             let options = GetOptions::new().with_range(Some(range.clone()));
-            let found = match self.within(limit, self.store.get_opts(path, options)).await {
+            let found = match self.within(self.limit, self.store.get_opts(path, options)).await {
                 Ok(found) => found,
                 Err(failure) if failure.is_not_found() => return Ok(None),
                 Err(failure) if failure.is_time_out() => return Err(failure),
                 Err(failure) => return Err(self.cut_or(failure, path, &range).await),
             };
             let size = found.meta.size;
-            let bytes = self.body(found, limit).await?;
+            let bytes = self.body(found).await?;
             if bytes.len() as u64 == wanted {
                 Ok(Some(bytes))
             } else {
@@ -255,7 +253,9 @@ impl Store {
         put.await.map(UpdateVersion::from)
     }
 
-    async fn body(&self, found: GetResult, limit: Duration) -> Result<Bytes, Failure> {
+    /// The bytes of an object that has begun to come.
+    async fn body(&self, found: GetResult) -> Result<Bytes, Failure> {
+        let limit = self.time_for(found.range.end - found.range.start);
         self.within(limit, found.bytes()).await
     }
 

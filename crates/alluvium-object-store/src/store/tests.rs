@@ -57,7 +57,7 @@ async fn a_request_that_is_not_answered_ends_and_is_not_repeated() {
     let faulty = FaultyStore::failing(Arc::new(InMemory::new()), 1, Fault::TimeOut);
     let store = Store::new(Arc::new(faulty.clone()), LIMIT);
     let begin = tokio::time::Instant::now();
-    let error = store.get(&key(), 0).await.unwrap_err();
+    let error = store.get(&key(), 32 << 20).await.unwrap_err();
     assert_eq!(begin.elapsed(), LIMIT);
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert_eq!(faulty.calls(), 1);
