@@ -151,7 +151,10 @@ async fn seal(backend: &Backend, model: &mut Model, number: u64, vnodes: &BTreeS
     let asked: Vec<Vnode> = vnodes.iter().copied().map(vnode).collect();
     let answer = backend.epoch_complete(epoch(number), &asked).await;
     if number < model.floor {
-        assert!(matches!(answer, Err(BackendError::Pruned { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(BackendError::Pruned { .. })),
+            "epoch {number} was pruned, and the answer is {answer:?}"
+        );
         return;
     }
     if let Some(seal) = model.seals.get(&number) {

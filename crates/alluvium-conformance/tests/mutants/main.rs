@@ -1,8 +1,9 @@
-//! Who tests the tests? Engines and tables that are sound but for one fault, and the tests that have to find it.
+//! Who tests the tests? Engines, tables and backends that are sound but for one fault, and the tests that have to find it.
 //!
-//! Each test here breaks one promise of a sound engine or table on purpose, and fails unless the test of the kit that
-//! is about this promise fails. The same tests pass without the fault: `alluvium-memory` runs them all.
+//! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
+//! is about this promise fails. The same tests pass without the fault.
 
+mod backend;
 mod engine;
 mod table;
 
