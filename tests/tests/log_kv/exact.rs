@@ -19,15 +19,16 @@ async fn obligation_1_through_connections_cut_in_mid_flood() {
     let mut stream = read(&log, 1).await;
     for step in 0..10 {
         expect(&mut stream, step * 2_000 + 1, (step + 1) * 2_000).await;
+        let before = proxy.accepted();
         proxy.cut();
+        // A busy machine reads what is buffered faster than it connects: cuts in between would meet no connection.
+        until(PATIENCE, "the client is connected again", || {
+            proxy.accepted() > before
+        })
+        .await;
     }
     fixture.bucket.put("after", "the flood").await;
     expect(&mut stream, FLOOD + 1, FLOOD + 1).await;
-    assert!(
-        proxy.accepted() > 5,
-        "the connection was cut: {} connections",
-        proxy.accepted()
-    );
 }
 
 #[tokio::test]
