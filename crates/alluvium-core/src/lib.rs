@@ -6,7 +6,8 @@
 //! [`plan`], a pure function.
 //!
 //! A [`StateBackend`] is where it all lives: tables, and the partials that stateful operators persist per [`Vnode`]
-//! and [`Epoch`], sealed once and fenced by [`AssignmentVersion`].
+//! and [`Epoch`], sealed once and fenced by [`AssignmentVersion`]. A [`Checkpointer`] keeps what operators and their sources
+//! start from again: a [manifest](checkpoint::Manifest) and the snapshots and deltas that it names.
 //!
 //! This crate does no I/O, starts no task and needs no runtime. The crates above it implement the traits
 //! ([`alluvium-engine`] tables, [`alluvium-nats`] logs) or drive them ([`alluvium-runtime`]); none of them
@@ -19,8 +20,10 @@
 mod assignment;
 mod backend;
 mod change;
+pub mod checkpoint;
 mod chunks;
 mod cursor;
+mod digest;
 mod durability;
 mod epoch;
 mod error;
@@ -37,8 +40,10 @@ pub use backend::{
     BackendError, BackendOptions, MAX_WRITE_BYTES, StateBackend, check_partials, check_vnodes,
 };
 pub use change::{Batch, Change, DeleteReason, Operation};
+pub use checkpoint::{ByteStream, CheckpointError, CheckpointId, Checkpointer, RetentionPolicy};
 pub use chunks::{ChunkIter, Chunks};
 pub use cursor::{Cursor, CursorRecord, RecordError};
+pub use digest::{Digest, DigestError};
 pub use durability::Durability;
 pub use epoch::Epoch;
 pub use error::{BoxError, ErrorKind};
