@@ -16,12 +16,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alluvium_core::BackendError;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{PutMode, UpdateVersion};
 
-use crate::store::{Object, Store};
+use crate::store::{Failure, Object, Store, StoreError};
 
 /// How often a swap is tried where nothing shows whether it was done.
 const TRIES: u32 = 4;
@@ -63,7 +62,7 @@ impl Pointer {
         self.store.location(&self.path)
     }
 
-    pub(crate) async fn read(&self) -> Result<Option<Object>, BackendError> {
+    pub(crate) async fn read(&self) -> Result<Option<Object>, StoreError> {
         self.store.get(&self.path, self.most).await
     }
 
@@ -76,7 +75,7 @@ impl Pointer {
         &self,
         over: Option<&UpdateVersion>,
         content: Bytes,
-    ) -> Result<Swap, BackendError> {
+    ) -> Result<Swap, StoreError> {
         let mut bare = self.bare_etags.load(Ordering::Relaxed);
         let mut tries = 0;
         loop {
@@ -113,7 +112,7 @@ impl Pointer {
         }
     }
 
-    fn told(&self, failure: crate::store::Failure) -> BackendError {
+    fn told(&self, failure: Failure) -> StoreError {
         self.store.told("write", &self.path, failure)
     }
 }

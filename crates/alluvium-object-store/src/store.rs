@@ -18,7 +18,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::BackendError;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use object_store::path::Path;
@@ -27,8 +26,8 @@ use object_store::{
 };
 use tokio::time::timeout;
 
-pub(crate) use error::Failure;
 use error::{Cut, TooLarge};
+pub(crate) use error::{Failure, StoreError};
 
 /// Bytes a second that a store must be able to move for a transfer not to count as hanging: 1 MiB.
 pub(crate) const FLOOR_RATE: u64 = 1 << 20;
@@ -57,7 +56,7 @@ pub(crate) struct Removed {
     /// Those that are gone.
     pub(crate) gone: HashSet<Path>,
     /// Why the first of the others is not.
-    pub(crate) failure: Option<BackendError>,
+    pub(crate) failure: Option<StoreError>,
 }
 
 impl Store {
@@ -75,7 +74,7 @@ impl Store {
     }
 
     /// Reads a whole object of at most so many bytes; none if it is not there.
-    pub(crate) async fn get(&self, path: &Path, most: u64) -> Result<Option<Object>, BackendError> {
+    pub(crate) async fn get(&self, path: &Path, most: u64) -> Result<Option<Object>, StoreError> {
         let read = || async {
             let found = self.within(self.limit, self.store.get_opts(path, GetOptions::default()));
             let Some(found) = found_or_none(found.await)? else {
@@ -99,12 +98,12 @@ impl Store {
     }
 
     /// Reads exactly these bytes of an object; none if it is not there. One that ends before is
-    /// [`BackendError::Corrupt`].
+    /// [`StoreError::Corrupt`].
     pub(crate) async fn get_range(
         &self,
         path: &Path,
         range: Range<u64>,
-    ) -> Result<Option<Bytes>, BackendError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         let wanted = range.end - range.start;
         if wanted == 0 {
             // No service has a range of nothing.
@@ -134,13 +133,13 @@ impl Store {
     }
 
     /// How long an object is; none if it is not there.
-    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, BackendError> {
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, StoreError> {
         let size = self.repeated(|| self.head(path)).await;
         size.map_err(|failure| self.told("look for", path, failure))
     }
 
     /// Puts an object of which the name stands for its content: to put it twice is to put it once.
-    pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<(), BackendError> {
+    pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<(), StoreError> {
         let put = || async {
             self.put_opts(path, payload.clone(), PutMode::Overwrite)
                 .await
@@ -161,7 +160,7 @@ impl Store {
     }
 
     /// Every object below a directory, in no order.
-    pub(crate) async fn list(&self, directory: &Path) -> Result<Vec<ObjectMeta>, BackendError> {
+    pub(crate) async fn list(&self, directory: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
         let list = || async {
             let mut found = Vec::new();
             let mut pages = self.store.list(Some(directory));
@@ -219,11 +218,11 @@ impl Store {
     }
 
     /// An error of this store, of a request about this object.
-    pub(crate) fn told(&self, doing: &'static str, path: &Path, failure: Failure) -> BackendError {
+    pub(crate) fn told(&self, doing: &'static str, path: &Path, failure: Failure) -> StoreError {
         let location = self.location(path);
         match failure {
-            Failure::Damaged(source) => BackendError::Corrupt { location, source },
-            Failure::Refused { kind, source } => BackendError::Storage {
+            Failure::Damaged(source) => StoreError::Corrupt { location, source },
+            Failure::Refused { kind, source } => StoreError::Refused {
                 doing,
                 location,
                 kind,

@@ -23,7 +23,7 @@ impl Handle {
             Some(source) => Err(BackendError::PruneIncomplete {
                 failed: found - removed.gone.len() as u64,
                 found,
-                source: Box::new(source),
+                source: Box::new(source.into()),
             }),
             None => Ok(old().count() as u64),
         }

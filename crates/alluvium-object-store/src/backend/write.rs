@@ -93,7 +93,8 @@ impl Handle {
             .chain(bytes.filter(|bytes| !bytes.is_empty()))
             .collect();
         let path = self.layout.partials(epoch, &name);
-        if let Err(error) = self.store.put(&path, payload).await {
+        let put = self.store.put(&path, payload).await.map_err(BackendError::from);
+        if let Err(error) = put {
             // The answer may be lost, and the object not.
             let is_there = error.kind() == ErrorKind::Transient
                 && matches!(self.store.size(&path).await, Ok(Some(there)) if there == size);

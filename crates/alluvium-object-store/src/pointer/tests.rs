@@ -86,7 +86,7 @@ async fn an_object_of_another_size_is_not_read() {
         .await
         .unwrap();
     let error = pointer(store).read().await.unwrap_err();
-    assert!(matches!(error, BackendError::Corrupt { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
 }
 
 /// Refuses some puts though their conditions hold.

@@ -4,8 +4,84 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use alluvium_core::{BoxError, ErrorKind};
+use alluvium_core::{BackendError, BoxError, CheckpointError, ErrorKind};
 use object_store::Error;
+
+/// A request that has failed, and of which object. Each trait has it as an error of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// What is stored is not as it has to be.
+    #[error("{location} is damaged")]
+    Corrupt {
+        /// The object.
+        location: String,
+        /// What was found.
+        source: BoxError,
+    },
+    /// The store did not do it, or did not say that it did.
+    #[error("cannot {doing} {location}")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// To which object.
+        location: String,
+        /// What the caller should do.
+        kind: ErrorKind,
+        /// What it said.
+        source: BoxError,
+    },
+}
+
+impl StoreError {
+    /// What the caller should do.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Refused { kind, .. } => *kind,
+        }
+    }
+}
+
+impl From<StoreError> for BackendError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { location, source } => Self::Corrupt { location, source },
+            StoreError::Refused {
+                doing,
+                location,
+                kind,
+                source,
+            } => Self::Storage {
+                doing,
+                location,
+                kind,
+                source,
+            },
+        }
+    }
+}
+
+impl From<StoreError> for CheckpointError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { location, source } => Self::Corrupt {
+                path: location,
+                source,
+            },
+            StoreError::Refused {
+                doing,
+                location,
+                kind,
+                source,
+            } => Self::Storage {
+                doing,
+                location,
+                kind,
+                source,
+            },
+        }
+    }
+}
 
 /// Why a request has failed.
 #[derive(Debug)]

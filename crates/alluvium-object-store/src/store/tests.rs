@@ -16,7 +16,7 @@ fn key() -> Path {
 }
 
 /// Every request that reads, removes, or puts what never changes.
-async fn every_request(store: &Store) -> Vec<BackendError> {
+async fn every_request(store: &Store) -> Vec<StoreError> {
     let removed = store.remove(vec![key()]).await;
     let outcomes = [
         store.put(&key(), "content".into()).await.err(),
@@ -88,12 +88,12 @@ async fn what_is_not_there_is_none_and_what_ends_too_soon_is_damaged() {
     for (begin, end) in [(5, 8), (7, 8), (70, 80)] {
         let error = store.get_range(&key(), begin..end).await.unwrap_err();
         assert!(
-            matches!(error, BackendError::Corrupt { .. }),
+            matches!(error, StoreError::Corrupt { .. }),
             "{begin}..{end}: {error:?}"
         );
     }
     let error = store.get(&key(), 6).await.unwrap_err();
-    assert!(matches!(error, BackendError::Corrupt { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
 }
 
 #[tokio::test]
