@@ -42,11 +42,33 @@ impl Fault {
     ];
 }
 
+/// What is asked of an object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// To store an object in one go.
+    Put,
+    /// To begin an upload in parts, to take a part, to end it.
+    Multipart,
+    /// For an object, for some ranges of it, or for what is known about it.
+    Get,
+    /// For the names of objects.
+    List,
+    /// To delete objects.
+    Delete,
+    /// To copy or rename an object.
+    Copy,
+}
+
+impl Call {
+    const COUNT: usize = Self::Copy as usize + 1;
+}
+
 /// An object store over another one, at which one call goes wrong.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use alluvium_conformance::{Fault, FaultyStore};
+/// use alluvium_conformance::{Call, Fault, FaultyStore};
 /// use object_store::{ObjectStore as _, ObjectStoreExt as _, memory::InMemory, path::Path};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -56,7 +78,7 @@ impl Fault {
 /// store.put(&key, "first".into()).await?;
 /// assert!(store.put(&key, "second".into()).await.is_err());
 /// assert_eq!(sound.get(&key).await?.bytes().await?, "second");
-/// assert_eq!(store.calls(), 2);
+/// assert_eq!((store.calls(), store.calls_of(Call::Put)), (2, 2));
 /// # Ok::<(), object_store::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -80,6 +102,8 @@ pub struct FaultyStore {
 struct State {
     plan: Option<(u64, Fault)>,
     calls: AtomicU64,
+    /// The same by [`Call`].
+    calls_of: [AtomicU64; Call::COUNT],
     crashed: AtomicBool,
 }
 
@@ -98,6 +122,7 @@ impl FaultyStore {
         let state = State {
             plan,
             calls: AtomicU64::new(0),
+            calls_of: Default::default(),
             crashed: AtomicBool::new(false),
         };
         Self {
@@ -111,32 +136,39 @@ impl FaultyStore {
         self.state.calls.load(Ordering::Acquire)
     }
 
-    async fn call<T>(&self, sent: impl Future<Output = Result<T>>) -> Result<T> {
-        self.state.call(sent).await
+    /// How many of them asked for this. What goes wrong counts too.
+    pub fn calls_of(&self, call: Call) -> u64 {
+        self.state.calls_of[call as usize].load(Ordering::Acquire)
+    }
+
+    async fn call<T>(&self, call: Call, sent: impl Future<Output = Result<T>>) -> Result<T> {
+        self.state.call(call, sent).await
     }
 
     /// A stream whose making is the call.
     fn stream<T: Send + 'static>(
         &self,
+        call: Call,
         sent: impl FnOnce(&dyn ObjectStore) -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
         let this = self.clone();
         let answers = async move {
             let answers = async { Ok(sent(this.inner.as_ref()).collect::<Vec<_>>().await) };
-            Ok::<_, Error>(stream::iter(this.call(answers).await?))
+            Ok::<_, Error>(stream::iter(this.call(call, answers).await?))
         };
         stream::once(answers).try_flatten().boxed()
     }
 }
 
 impl State {
-    async fn call<T>(&self, sent: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn call<T>(&self, call: Call, sent: impl Future<Output = Result<T>>) -> Result<T> {
+        self.calls_of[call as usize].fetch_add(1, Ordering::AcqRel);
         let number = self.calls.fetch_add(1, Ordering::AcqRel) + 1;
         if self.crashed.load(Ordering::Acquire) {
             return Err(error("the process is dead"));
         }
         match self.plan {
-            Some((call, fault)) if call == number => match fault {
+            Some((planned, fault)) if planned == number => match fault {
                 Fault::Fail => Err(error("it failed")),
                 Fault::TimeOut => pending().await,
                 Fault::LoseTheAnswer => {
@@ -187,7 +219,8 @@ impl fmt::Display for FaultyStore {
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.call(self.inner.put_opts(location, payload, options)).await
+        self.call(Call::Put, self.inner.put_opts(location, payload, options))
+            .await
     }
 
     async fn put_multipart_opts(
@@ -196,7 +229,7 @@ impl ObjectStore for FaultyStore {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self
-            .call(self.inner.put_multipart_opts(location, options))
+            .call(Call::Multipart, self.inner.put_multipart_opts(location, options))
             .await?;
         Ok(Box::new(FaultyUpload {
             inner: upload,
@@ -205,20 +238,21 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.call(self.inner.get_opts(location, options)).await
+        self.call(Call::Get, self.inner.get_opts(location, options)).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.call(self.inner.get_ranges(location, ranges)).await
+        self.call(Call::Get, self.inner.get_ranges(location, ranges))
+            .await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.stream(move |inner| inner.delete_stream(locations))
+        self.stream(Call::Delete, move |inner| inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let prefix = prefix.cloned();
-        self.stream(move |inner| inner.list(prefix.as_ref()))
+        self.stream(Call::List, move |inner| inner.list(prefix.as_ref()))
     }
 
     fn list_with_offset(
@@ -227,19 +261,24 @@ impl ObjectStore for FaultyStore {
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let (prefix, offset) = (prefix.cloned(), offset.clone());
-        self.stream(move |inner| inner.list_with_offset(prefix.as_ref(), &offset))
+        self.stream(Call::List, move |inner| {
+            inner.list_with_offset(prefix.as_ref(), &offset)
+        })
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.call(self.inner.list_with_delimiter(prefix)).await
+        self.call(Call::List, self.inner.list_with_delimiter(prefix))
+            .await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.call(self.inner.copy_opts(from, to, options)).await
+        self.call(Call::Copy, self.inner.copy_opts(from, to, options))
+            .await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.call(self.inner.rename_opts(from, to, options)).await
+        self.call(Call::Copy, self.inner.rename_opts(from, to, options))
+            .await
     }
 }
 
@@ -261,15 +300,15 @@ impl fmt::Debug for FaultyUpload {
 impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let (part, state) = (self.inner.put_part(data), Arc::clone(&self.state));
-        Box::pin(async move { state.call(part).await })
+        Box::pin(async move { state.call(Call::Multipart, part).await })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.state.call(self.inner.complete()).await
+        self.state.call(Call::Multipart, self.inner.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.state.call(self.inner.abort()).await
+        self.state.call(Call::Multipart, self.inner.abort()).await
     }
 }
 
@@ -303,6 +342,30 @@ mod tests {
         let store = FaultyStore::sound(inner.clone());
         assert_eq!(run(&store).await, all_well);
         assert_eq!((store.calls(), left(&inner).await), (5, 0));
+    }
+
+    #[tokio::test]
+    async fn calls_are_counted_by_what_they_ask_for() {
+        let inner = Arc::new(InMemory::new());
+        let store = FaultyStore::failing(inner, 2, Fault::Fail);
+        run(&store).await;
+        let key = Path::from("key");
+        let mut upload = store.put_multipart(&key).await.unwrap();
+        upload.put_part("part".into()).await.unwrap();
+        upload.complete().await.unwrap();
+        store.get_range(&key, 0..2).await.unwrap();
+        store.head(&key).await.unwrap();
+        store.rename(&key, &Path::from("other")).await.unwrap();
+        let kinds = [
+            Call::Put,
+            Call::Multipart,
+            Call::Get,
+            Call::List,
+            Call::Delete,
+            Call::Copy,
+        ];
+        assert_eq!(kinds.map(|call| store.calls_of(call)), [3, 3, 2, 1, 1, 1]);
+        assert_eq!(store.calls(), 11);
     }
 
     #[tokio::test]

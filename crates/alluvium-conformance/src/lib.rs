@@ -30,11 +30,93 @@
 //! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
 //! method promises. A test is a plain function (see [`engine`], [`table`] and [`backend`]) that panics when the promise is broken.
 //!
+//! An engine brings its tables and its backend along. Who implements [`Table`](alluvium_core::Table) without an engine
+//! shows how to open the storage, and a table in it:
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::{TableHarness, Tables};
+//! use alluvium_core::{Table, TableError};
+//! # use alluvium_engine::{Engine as _, EngineTable};
+//! # use alluvium_memory::MemoryEngine;
+//! # // Stands for storage of tables that is no engine.
+//! # struct Storage(Arc<MemoryEngine>);
+//! # impl Storage {
+//! #     fn open(_: &Path) -> Result<Self, TableError> { Ok(Self(Arc::new(MemoryEngine::in_memory()))) }
+//! #     fn open_table(&self, name: &str) -> Result<EngineTable, TableError> {
+//! #         EngineTable::open(Arc::clone(&self.0) as _, name)
+//! #     }
+//! #     fn shut(&self) -> Result<(), TableError> { self.0.close().unwrap(); Ok(()) }
+//! # }
+//!
+//! #[derive(Default)]
+//! struct Mine;
+//!
+//! impl TableHarness for Mine {
+//!     fn open_tables(&self, dir: &Path) -> Result<Box<dyn Tables>, TableError> {
+//!         Ok(Box::new(Storage::open(dir)?))
+//!     }
+//! }
+//!
+//! impl Tables for Storage {
+//!     fn table(&self, name: &str) -> Result<Arc<dyn Table>, TableError> {
+//!         Ok(Arc::new(self.open_table(name)?))
+//!     }
+//!
+//!     fn close(&self) -> Result<(), TableError> {
+//!         self.shut()
+//!     }
+//! }
+//!
+//! alluvium_conformance::table_suite!(Mine);
+//! # fn main() { alluvium_conformance::table::o1_data_and_cursor_move_together(&Mine) }
+//! ```
+//!
+//! And who implements [`StateBackend`](alluvium_core::StateBackend) itself:
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::{BackendHarness, Capabilities};
+//! use alluvium_core::{BackendError, BackendOptions, StateBackend};
+//! # use alluvium_engine::EngineBackend;
+//! # use alluvium_memory::MemoryEngine;
+//! # // Stands for a backend that is no engine.
+//! # struct Backend;
+//! # impl Backend {
+//! #     async fn open(_: &Path, options: BackendOptions) -> Result<EngineBackend, BackendError> {
+//! #         EngineBackend::open(Arc::new(MemoryEngine::in_memory()), options)
+//! #     }
+//! # }
+//!
+//! type Opened = Result<Arc<dyn StateBackend>, BackendError>;
+//!
+//! #[derive(Default)]
+//! struct Mine;
+//!
+//! #[async_trait::async_trait]
+//! impl BackendHarness for Mine {
+//!     async fn open_backend(&self, dir: &Path, options: BackendOptions) -> Opened {
+//!         Ok(Arc::new(Backend::open(dir, options).await?))
+//!     }
+//!
+//!     fn backend_capabilities(&self) -> Capabilities {
+//!         Capabilities::shared()
+//!     }
+//! }
+//!
+//! alluvium_conformance::backend_suite!(Mine, shared);
+//! # fn main() { alluvium_conformance::backend::o1_a_partial_is_readable_when_the_write_returns(&Mine) }
+//! ```
+//!
+//! In the sources of this crate, `tests/third-party` is such an engine and such a backend in full, written against
+//! nothing but the published crates.
+//!
 //! # What a backend can do
 //!
 //! Where backends may differ, the suite takes it as a word: `engine_suite!(Mine, volatile)` for an engine that keeps
 //! nothing. The tests that make no sense for it do not exist then. None is skipped, and none passes because what it
-//! needs is absent: an engine that is given to the wrong form of the suite fails.
+//! needs is absent: an engine that is given to the wrong form of the suite fails. Its [`Capabilities`] say the same to the
+//! tests that exist for several forms.
 //!
 //! # What the kit does to it
 //!
@@ -66,7 +148,7 @@ mod support;
 pub mod table;
 
 pub use content::{Commits, Content, PlannedWrite, Reach};
-pub use faulty::{Fault, FaultyStore};
+pub use faulty::{Call, Fault, FaultyStore};
 pub use harness::{BackendHarness, Capabilities, EngineHarness, TableHarness, Tables};
 pub use history::{History, TableModel};
 pub use process::ThisTest;

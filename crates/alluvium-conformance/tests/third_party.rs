@@ -26,8 +26,8 @@ impl ThirdParty {
         fs::write(root.join("Cargo.toml"), manifest()).unwrap();
         fs::copy(here().join("../../Cargo.lock"), root.join("Cargo.lock")).unwrap();
         let this = Self { root };
-        // Takes what is not needed out of the lock, and the crate itself in.
-        let output = this.cargo(&["metadata", "--format-version=1", "--offline"]);
+        // Puts the crate itself into the lock, leaves out what it does not need, and every version as it is.
+        let output = this.cargo(&["update", "--workspace", "--offline"]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         this
     }
@@ -87,26 +87,26 @@ edition = "2024"
 broken = []
 
 [lib]
-path = {lib:?}
+path = '{lib}'
 
 [[test]]
 name = "conformance"
-path = {conformance:?}
+path = '{conformance}'
 
 [dependencies]
-alluvium-core = {{ path = {core:?} }}
-alluvium-engine = {{ path = {engine:?} }}
+alluvium-core = {{ path = '{core}' }}
+alluvium-engine = {{ path = '{engine}' }}
 async-trait = "0.1"
 bytes = "1"
 
 [dev-dependencies]
-alluvium-conformance = {{ path = {kit:?} }}
+alluvium-conformance = {{ path = '{kit}' }}
 "#,
-        lib = sources.join("lib.rs"),
-        conformance = sources.join("conformance.rs"),
-        core = crates.join("alluvium-core"),
-        engine = crates.join("alluvium-engine"),
-        kit = here(),
+        lib = sources.join("lib.rs").display(),
+        conformance = sources.join("conformance.rs").display(),
+        core = crates.join("alluvium-core").display(),
+        engine = crates.join("alluvium-engine").display(),
+        kit = here().display(),
     )
 }
 

@@ -166,14 +166,15 @@ impl StateBackend for MapBackend {
     async fn read_partial(&self, vnode: Vnode, epoch: Epoch) -> Result<Option<Bytes>, BackendError> {
         check_vnodes(self.vnodes, [vnode])?;
         self.with(|_, place| {
-            let round = place.rounds.get(&epoch);
-            Ok(round.and_then(|round| match &round.seal {
-                Some(seal) => seal.partials.get(&vnode).cloned(),
-                None => {
-                    let (version, bytes) = round.written.get(&vnode)?;
-                    (*version >= place.fence).then(|| bytes.clone())
-                }
-            }))
+            let Some(round) = place.rounds.get(&epoch) else {
+                return Ok(None);
+            };
+            if let Some(seal) = &round.seal {
+                return Ok(seal.partials.get(&vnode).cloned());
+            }
+            let written = round.written.get(&vnode);
+            let counts = written.filter(|(version, _)| *version >= place.fence);
+            Ok(counts.map(|(_, bytes)| bytes.clone()))
         })
     }
 

@@ -10,7 +10,7 @@ mod engines {
 
     impl EngineHarness for Mine {
         fn open(&self, _: &Path) -> Result<Arc<dyn Engine>, EngineError> {
-            Ok(Arc::new(third_party::MapEngine::new()))
+            Ok(Arc::new(third_party::MapEngine::default()))
         }
 
         fn capabilities(&self) -> Capabilities {
@@ -28,16 +28,14 @@ mod backends {
     use alluvium_core::{BackendError, BackendOptions, StateBackend};
     use std::{path::Path, sync::Arc};
 
+    type Opened = Result<Arc<dyn StateBackend>, BackendError>;
+
     #[derive(Default)]
     struct Mine;
 
     #[async_trait::async_trait]
     impl BackendHarness for Mine {
-        async fn open_backend(
-            &self,
-            place: &Path,
-            options: BackendOptions,
-        ) -> Result<Arc<dyn StateBackend>, BackendError> {
+        async fn open_backend(&self, place: &Path, options: BackendOptions) -> Opened {
             Ok(Arc::new(third_party::MapBackend::open(place, options)?))
         }
 

@@ -1,7 +1,7 @@
 //! An engine in memory: every version of the content is a tree of maps that never changes.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds as _};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use alluvium_core::KeyRange;
@@ -43,15 +43,16 @@ pub struct MapEngine {
     writer: Mutex<()>,
 }
 
-impl MapEngine {
-    /// An empty one.
-    pub fn new() -> Self {
+impl Default for MapEngine {
+    fn default() -> Self {
         Self {
             current: RwLock::new(Some(Arc::default())),
             writer: Mutex::default(),
         }
     }
+}
 
+impl MapEngine {
     fn current(&self) -> Result<Arc<Version>, EngineError> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.clone().ok_or(EngineError::Closed)
@@ -186,8 +187,6 @@ impl Iterator for Scan {
     type Item = Result<Pair, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        use std::ops::RangeBounds as _;
-
         let start = match &self.last {
             Some(last) => Bound::Excluded(last.as_ref()),
             None => self.range.start_bound(),
