@@ -4,8 +4,11 @@
 //! [`StateBackend`](alluvium_core::StateBackend) on any of them, or on any other
 //! [`ObjectStore`](object_store::ObjectStore) that has create-only and compare-and-swap. What is stored, and how the
 //! fence holds against a zombie that stops between any two requests, is described in `backend.rs`.
+//! [`ObjectStoreCheckpointer`] keeps checkpoints there: `checkpoint.rs`.
 
 mod backend;
+mod blob;
+mod checkpoint;
 mod local;
 mod open;
 mod pointer;
@@ -14,5 +17,6 @@ mod store;
 mod testing;
 
 pub use backend::{ObjectStoreBackend, ObjectStoreOptions};
+pub use checkpoint::{CheckpointerOptions, ObjectStoreCheckpointer};
 pub use local::LocalStore;
 pub use open::{OpenStoreError, StoreOptions, open_store};

@@ -6,7 +6,7 @@
 //! store that hangs is thereby an error and never a wait without an end.
 //!
 //! **Repeating.** The clients of the services repeat HTTP requests themselves. On top of that, what failed for a reason
-//! that may pass is repeated, after [`PAUSES`], if repeating it is the same as doing it once: reads, listings, removals,
+//! that may pass is repeated, [`REPEATS`] times, with exponential backoff, if repeating it is the same as doing it once: reads, listings, removals,
 //! and puts of content that never changes. What timed out is not: that was long enough. A conditional put is not
 //! repeated here, for its answer may be lost and its effect not: [`Pointer`](crate::pointer::Pointer) settles that.
 
@@ -14,26 +14,34 @@ mod error;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use backoff::ExponentialBackoffBuilder;
+use backoff::backoff::Backoff as _;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetResult, ObjectMeta, ObjectStore, PutMode, PutOptions, PutPayload, UpdateVersion,
+    GetOptions, GetResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, UpdateVersion,
 };
 use tokio::time::timeout;
 
-use error::{Cut, TooLarge};
+use error::{Cut, OtherSize, TooLarge};
 pub(crate) use error::{Failure, StoreError};
 
 /// Bytes a second that a store must be able to move for a transfer not to count as hanging: 1 MiB.
 pub(crate) const FLOOR_RATE: u64 = 1 << 20;
 
-/// What is waited before a request is repeated, and how often it is.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
+/// About how long is waited before a request is repeated for the first time; longer and longer from then on.
+const PAUSE: Duration = Duration::from_millis(50);
+/// By how much longer.
+const LONGER: f64 = 5.0;
+/// How often a request is repeated.
+const REPEATS: usize = 2;
 
 /// An object store, and how it is spoken to.
 #[derive(Clone)]
@@ -104,10 +112,38 @@ impl Store {
         path: &Path,
         range: Range<u64>,
     ) -> Result<Option<Bytes>, StoreError> {
+        self.get_range_of(path, range, None).await
+    }
+
+    /// Reads exactly these bytes of an object of exactly this size; none if it is not there. One of another size is
+    /// [`StoreError::Corrupt`].
+    pub(crate) async fn get_part(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+        size: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.get_range_of(path, range, Some(size)).await
+    }
+
+    async fn get_range_of(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+        whole: Option<u64>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let check_size = |size| match whole {
+            Some(wanted) if wanted != size => Err(Failure::damaged(OtherSize { size, wanted })),
+            _ => Ok(()),
+        };
         let wanted = range.end - range.start;
         if wanted == 0 {
             // No service has a range of nothing.
-            return Ok(self.size(path).await?.map(|_| Bytes::new()));
+            let Some(size) = self.size(path).await? else {
+                return Ok(None);
+            };
+            check_size(size).map_err(|failure| self.told("read", path, failure))?;
+            return Ok(Some(Bytes::new()));
         }
         let read = || async {
             let options = GetOptions::new().with_range(Some(range.clone()));
@@ -118,6 +154,7 @@ impl Store {
                 Err(failure) => return Err(self.cut_or(failure, path, &range).await),
             };
             let size = found.meta.size;
+            check_size(size)?;
             let bytes = self.body(found).await?;
             if bytes.len() as u64 == wanted {
                 Ok(Some(bytes))
@@ -134,8 +171,16 @@ impl Store {
 
     /// How long an object is; none if it is not there.
     pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, StoreError> {
-        let size = self.repeated(|| self.head(path)).await;
-        size.map_err(|failure| self.told("look for", path, failure))
+        let found = self.repeated(|| self.head(path)).await;
+        let found = found.map_err(|failure| self.told("look for", path, failure))?;
+        Ok(found.map(|found| found.size))
+    }
+
+    /// When an object was written, by the clock of the store; none if it is not there.
+    pub(crate) async fn last_modified(&self, path: &Path) -> Result<Option<SystemTime>, StoreError> {
+        let found = self.repeated(|| self.head(path)).await;
+        let found = found.map_err(|failure| self.told("look for", path, failure))?;
+        Ok(found.map(|found| found.last_modified.into()))
     }
 
     /// Puts an object of which the name stands for its content: to put it twice is to put it once.
@@ -159,6 +204,14 @@ impl Store {
         self.put_opts(path, payload, condition).await
     }
 
+    /// Begins an object that is put in parts.
+    pub(crate) async fn begin_upload(&self, path: &Path) -> Result<Box<dyn MultipartUpload>, StoreError> {
+        let options = PutMultipartOptions::default();
+        let begin = || self.within(self.limit, self.store.put_multipart_opts(path, options.clone()));
+        let upload = self.repeated(begin).await;
+        upload.map_err(|failure| self.told("write", path, failure))
+    }
+
     /// Every object below a directory, in no order.
     pub(crate) async fn list(&self, directory: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
         let list = || async {
@@ -179,7 +232,7 @@ impl Store {
             gone: HashSet::new(),
             failure: None,
         };
-        for pause in PAUSES.into_iter().map(Some).chain([None]) {
+        for pause in pauses().map(Some).chain([None]) {
             let failure = self.remove_once(&paths, &mut removed.gone).await;
             paths.retain(|path| !removed.gone.contains(path));
             let Some(failure) = failure.filter(|_| !paths.is_empty()) else {
@@ -231,10 +284,10 @@ impl Store {
         }
     }
 
-    async fn head(&self, path: &Path) -> Result<Option<u64>, Failure> {
+    async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>, Failure> {
         let options = GetOptions::new().with_head(true);
         let found = self.within(self.limit, self.store.get_opts(path, options));
-        Ok(found_or_none(found.await)?.map(|found| found.meta.size))
+        Ok(found_or_none(found.await)?.map(|found| found.meta))
     }
 
     async fn put_opts(
@@ -266,7 +319,8 @@ impl Store {
             .await
     }
 
-    async fn within<T>(
+    /// Gives a request so much time.
+    pub(crate) async fn within<T>(
         &self,
         limit: Duration,
         request: impl Future<Output = object_store::Result<T>>,
@@ -280,8 +334,8 @@ impl Store {
     /// What a refused range means: services refuse one that begins after the end, in words of their own.
     async fn cut_or(&self, failure: Failure, path: &Path, range: &Range<u64>) -> Failure {
         match self.head(path).await {
-            Ok(Some(size)) if size < range.end => Failure::damaged(Cut {
-                size,
+            Ok(Some(found)) if found.size < range.end => Failure::damaged(Cut {
+                size: found.size,
                 needed: range.end,
             }),
             _ => failure,
@@ -292,7 +346,7 @@ impl Store {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        for pause in PAUSES {
+        for pause in pauses() {
             match request().await {
                 Err(failure) if failure.may_repeat() => {
                     tracing::debug!(store = %self.store, %failure, "a request is repeated");
@@ -304,7 +358,8 @@ impl Store {
         request().await
     }
 
-    fn time_for(&self, bytes: u64) -> Duration {
+    /// How long a request may take that moves so many bytes.
+    pub(crate) fn time_for(&self, bytes: u64) -> Duration {
         self.limit + Duration::from_millis(bytes.saturating_mul(1000) / FLOOR_RATE)
     }
 }
@@ -314,6 +369,16 @@ impl fmt::Debug for Store {
         // By its name only: the stores of some services show their credentials.
         write!(f, "Store({})", self.store)
     }
+}
+
+/// What is waited each time that a request is repeated.
+fn pauses() -> impl Iterator<Item = Duration> {
+    let mut backoff = ExponentialBackoffBuilder::new()
+        .with_initial_interval(PAUSE)
+        .with_multiplier(LONGER)
+        .with_max_elapsed_time(None)
+        .build();
+    iter::from_fn(move || backoff.next_backoff()).take(REPEATS)
 }
 
 fn found_or_none<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {

@@ -9,7 +9,7 @@
 //! | `fjall` | `fjall:DIR`, `FjallEngine`: an LSM tree in pure Rust | yes |
 //! | `memory` | `memory:` and `memory:DIR`, `MemoryEngine`: an ordered map in RAM, with an optional log on disk | yes |
 //! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
-//! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share | no |
+//! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share; `ObjectStoreCheckpointer`: checkpoints | no |
 //! | `s3`, `azure`, `gcs` | `s3://…`, `az://…`, `gs://…` | no |
 //!
 //! A replica is a table that follows its log (`KvLog::open(client, "routes")` is one):
@@ -53,7 +53,9 @@ pub use alluvium_memory::{MemoryEngine, MemoryOptions};
 #[cfg(feature = "nats")]
 pub use alluvium_nats::{KvLog, KvLogBuilder};
 #[cfg(feature = "object-store")]
-pub use alluvium_object_store::{LocalStore, ObjectStoreBackend, ObjectStoreOptions};
+pub use alluvium_object_store::{
+    CheckpointerOptions, LocalStore, ObjectStoreBackend, ObjectStoreCheckpointer, ObjectStoreOptions,
+};
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{

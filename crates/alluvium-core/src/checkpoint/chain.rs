@@ -119,6 +119,13 @@ impl Chain {
         files.into_iter().flatten().rev().collect()
     }
 
+    /// The files of one of its checkpoints that it needs.
+    pub fn files_of(&self, id: CheckpointId) -> impl Iterator<Item = &PartitionFile> {
+        let directory = format!("{id}/");
+        let files = self.files.values().flatten();
+        files.filter(move |file| file.path.starts_with(&directory))
+    }
+
     /// Every checkpoint of the chain, the newest first.
     pub fn checkpoints(&self) -> &[CheckpointId] {
         &self.checkpoints

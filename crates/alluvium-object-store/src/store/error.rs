@@ -34,6 +34,7 @@ pub(crate) enum StoreError {
 
 impl StoreError {
     /// What the caller should do.
+    #[cfg(test)]
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
@@ -122,6 +123,14 @@ pub(super) struct TooLarge {
     pub(super) most: u64,
 }
 
+/// An object is another one than was written.
+#[derive(Debug, thiserror::Error)]
+#[error("it has {size} bytes, and {wanted} were written")]
+pub(super) struct OtherSize {
+    pub(super) size: u64,
+    pub(super) wanted: u64,
+}
+
 /// An object ends too soon.
 #[derive(Debug, thiserror::Error)]
 #[error("it ends after {size} bytes, and {needed} were written")]
@@ -163,6 +172,14 @@ impl Failure {
         Self::Refused {
             kind: ErrorKind::Transient,
             source: Refusal::NoAnswer(after).into(),
+        }
+    }
+
+    /// What was to be done was stopped, here: as when a runtime shuts down.
+    pub(crate) fn stopped(source: impl Into<BoxError>) -> Self {
+        Self::Refused {
+            kind: ErrorKind::Unavailable,
+            source: source.into(),
         }
     }
 

@@ -1,0 +1,269 @@
+//! Deleting and pruning: what nobody needs goes, and whoever may still be at work is left alone or told.
+//!
+//! A manifest goes before its files: a checkpoint without one is not there for anybody, so a reader never sees half of one,
+//! and what a kill in between leaves is garbage like that of a killed writer.
+//!
+//! Garbage is what has no manifest. Its writer may be alive and slow, so a mark is put in the place of the manifest, on the
+//! condition that nothing is there: then the writer cannot complete it any more, and is told. The mark stays for another grace
+//! period. Should the writer come back even later it finds its files gone when it lists them.
+//!
+//! Ages are told by the store's clock: that of whoever prunes may be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use alluvium_core::checkpoint::{Manifest, Pruned, RetentionPolicy, dependents, retained};
+use alluvium_core::{CheckpointError, CheckpointId, ErrorKind};
+use object_store::path::Path;
+use uuid::Uuid;
+
+use super::ObjectStoreCheckpointer;
+use super::complete::Claim;
+use super::place::Objects;
+
+/// Everything that is there.
+pub(super) struct Inventory {
+    /// The complete checkpoints; without a manifest those of which it cannot be read.
+    pub(super) complete: BTreeMap<CheckpointId, Option<Manifest>>,
+    /// Those whose place a prune has taken.
+    abandoned: BTreeSet<CheckpointId>,
+    objects: BTreeMap<CheckpointId, Objects>,
+}
+
+impl ObjectStoreCheckpointer {
+    pub(super) async fn list(&self) -> Result<Vec<CheckpointId>, CheckpointError> {
+        let listed = self.blobs.store().list(self.place.root()).await?;
+        let mut found = Vec::new();
+        for (id, objects) in self.place.sorted(listed) {
+            if objects.manifest.is_some() && !self.is_abandoned(id, &objects).await? {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn delete(&self, id: CheckpointId) -> Result<(), CheckpointError> {
+        let mut inventory = self.inventory().await?;
+        let Some(objects) = inventory.objects.remove(&id) else {
+            return Ok(());
+        };
+        let in_use = |by: String| Err(CheckpointError::InUse { id, by });
+        if inventory.complete.contains_key(&id) {
+            let newest = match self.latest().await {
+                Ok(latest) => latest.map(|latest| latest.id),
+                Err(error) if error.kind() == ErrorKind::Corrupt => None,
+                Err(error) => return Err(error),
+            };
+            let newest = newest.or_else(|| inventory.complete.keys().next_back().copied());
+            match newest {
+                Some(newest) if newest == id => return in_use("_latest".to_owned()),
+                Some(newest) if newest < id => {
+                    return in_use(format!("its writer: it is newer than _latest, which is {newest}"));
+                }
+                _ => {}
+            }
+            if let Some(dependent) = dependents(id, &inventory.complete).first() {
+                return in_use(format!("checkpoint {dependent}"));
+            }
+        }
+        let mut sweep = Sweep::default();
+        self.remove(id, &objects, &mut sweep).await;
+        sweep.done(Pruned::default()).map(drop)
+    }
+
+    pub(super) async fn sweep(&self, policy: RetentionPolicy) -> Result<Pruned, CheckpointError> {
+        let inventory = self.inventory().await?;
+        let latest = match self.latest().await {
+            Ok(latest) => latest.map(|latest| latest.id),
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            Err(error) => return Err(error),
+        };
+        let now = self.store_time().await?;
+        let has_passed =
+            |since: SystemTime| now.duration_since(since).unwrap_or(Duration::ZERO) >= policy.grace;
+        let mut sweep = Sweep::default();
+        let mut pruned = Pruned::default();
+        let removable = inventory.removable(latest, policy, has_passed);
+        // The newest first: what needs another goes before it.
+        for id in removable.into_iter().rev() {
+            if let Some(objects) = inventory.objects.get(&id)
+                && self.remove(id, objects, &mut sweep).await
+            {
+                pruned.checkpoints.push(id);
+            }
+        }
+        pruned.checkpoints.reverse();
+        for (id, objects) in &inventory.objects {
+            let is_old = objects.newest().is_some_and(has_passed);
+            if inventory.complete.contains_key(id) || !is_old {
+                continue;
+            }
+            if inventory.abandoned.contains(id) && objects.files.is_empty() {
+                // The mark alone, and for long enough.
+                self.remove(*id, objects, &mut sweep).await;
+                continue;
+            }
+            match self.claim(*id, Manifest::abandoned(*id)).await {
+                Ok(Claim::Done) => {}
+                Ok(Claim::Taken(there)) if there[..] == Manifest::abandoned(*id) => {}
+                // Its writer has come back, and was first.
+                Ok(Claim::Taken(_)) => continue,
+                Err(error) => {
+                    sweep.failed(objects.files.len(), error);
+                    continue;
+                }
+            }
+            let files = objects.files.keys().cloned().collect();
+            let bytes = objects.files.values().map(|object| object.size).sum();
+            if self.remove_all(files, bytes, &mut sweep).await {
+                pruned.abandoned.push(*id);
+            }
+        }
+        sweep.done(pruned)
+    }
+
+    /// Removes a checkpoint, its manifest first. Whether all of it is gone.
+    async fn remove(&self, id: CheckpointId, objects: &Objects, sweep: &mut Sweep) -> bool {
+        if let Some(manifest) = &objects.manifest
+            && !self
+                .remove_all(vec![self.place.manifest(id)], manifest.size, sweep)
+                .await
+        {
+            return false;
+        }
+        let files: Vec<Path> = objects.files.keys().cloned().collect();
+        let bytes = objects.bytes() - objects.manifest.as_ref().map_or(0, |manifest| manifest.size);
+        files.is_empty() || self.remove_all(files, bytes, sweep).await
+    }
+
+    async fn remove_all(&self, paths: Vec<Path>, bytes: u64, sweep: &mut Sweep) -> bool {
+        let found = paths.len();
+        let removed = self.blobs.store().remove(paths).await;
+        sweep.objects += removed.gone.len() as u64;
+        if let Some(failure) = removed.failure {
+            sweep.failed(found - removed.gone.len().min(found), failure.into());
+            return false;
+        }
+        sweep.bytes += bytes;
+        true
+    }
+
+    async fn inventory(&self) -> Result<Inventory, CheckpointError> {
+        let listed = self.blobs.store().list(self.place.root()).await?;
+        let objects = self.place.sorted(listed);
+        let mut complete = BTreeMap::new();
+        let mut abandoned = BTreeSet::new();
+        for (id, there) in &objects {
+            if there.manifest.is_none() {
+                continue;
+            }
+            match self.read_manifest(*id).await {
+                Ok(manifest) => drop(complete.insert(*id, Some(manifest))),
+                Err(CheckpointError::Abandoned { .. }) => drop(abandoned.insert(*id)),
+                // Deleted since it was listed.
+                Err(CheckpointError::NotFound { .. }) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid) => {
+                    tracing::warn!(%id, %error, "a manifest cannot be read: its checkpoint is kept");
+                    complete.insert(*id, None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Inventory {
+            complete,
+            abandoned,
+            objects,
+        })
+    }
+
+    /// Whether what is in the place of a manifest is the mark of a prune.
+    async fn is_abandoned(&self, id: CheckpointId, objects: &Objects) -> Result<bool, CheckpointError> {
+        let mark = Manifest::abandoned(id);
+        // Of any other length it need not be read.
+        if objects
+            .manifest
+            .as_ref()
+            .is_none_or(|there| there.size != mark.len() as u64)
+        {
+            return Ok(false);
+        }
+        match self.read_manifest(id).await {
+            Err(CheckpointError::Abandoned { .. } | CheckpointError::NotFound { .. }) => Ok(true),
+            Err(error) if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid) => Err(error),
+            _ => Ok(false),
+        }
+    }
+
+    /// What time it is for the store: what it stamps on an object that is put now.
+    async fn store_time(&self) -> Result<SystemTime, CheckpointError> {
+        let (store, path) = (self.blobs.store(), self.place.clock());
+        store.put(&path, Uuid::new_v4().to_string().into()).await?;
+        let stamped = store.last_modified(&path).await?;
+        if let Some(failure) = store.remove(vec![path]).await.failure {
+            return Err(failure.into());
+        }
+        // Removed by another prune: then it is time to come back later.
+        Ok(stamped.unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+}
+
+impl Inventory {
+    /// The complete checkpoints that may go: not kept, needed by none that stays, and replaced for long enough.
+    fn removable(
+        &self,
+        latest: Option<CheckpointId>,
+        policy: RetentionPolicy,
+        has_passed: impl Fn(SystemTime) -> bool,
+    ) -> BTreeSet<CheckpointId> {
+        let kept = retained(&self.complete, latest, policy.keep);
+        let ids: Vec<CheckpointId> = self.complete.keys().copied().collect();
+        let mut removable = BTreeSet::new();
+        for (index, id) in ids.iter().enumerate() {
+            // Since this one is there, it is one too many.
+            let replacing = ids.get(index.saturating_add(policy.keep.get() as usize));
+            let since = replacing.and_then(|id| self.objects.get(id)?.manifest.as_ref());
+            if !kept.contains(id) && since.is_some_and(|manifest| has_passed(manifest.last_modified.into())) {
+                removable.insert(*id);
+            }
+        }
+        loop {
+            let needed = removable.iter().copied().find(|id| {
+                let dependents = dependents(*id, &self.complete);
+                dependents.iter().any(|dependent| !removable.contains(dependent))
+            });
+            match needed {
+                Some(needed) => drop(removable.remove(&needed)),
+                None => return removable,
+            }
+        }
+    }
+}
+
+/// What has been removed, and what could not be.
+#[derive(Debug, Default)]
+struct Sweep {
+    objects: u64,
+    bytes: u64,
+    failed: u64,
+    first: Option<CheckpointError>,
+}
+
+impl Sweep {
+    fn failed(&mut self, objects: usize, error: CheckpointError) {
+        self.failed += objects.max(1) as u64;
+        self.first.get_or_insert(error);
+    }
+
+    fn done(self, pruned: Pruned) -> Result<Pruned, CheckpointError> {
+        if let Some(first) = self.first {
+            return Err(CheckpointError::PruneIncomplete {
+                failed: self.failed,
+                found: self.failed + self.objects,
+                source: Box::new(first),
+            });
+        }
+        let mut pruned = pruned;
+        (pruned.objects, pruned.bytes) = (self.objects, self.bytes);
+        Ok(pruned)
+    }
+}
