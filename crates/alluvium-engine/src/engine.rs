@@ -183,7 +183,8 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`EngineError::Invalid`] if the space exists already or the keys do not strictly rise,
-    /// [`EngineError::Pairs`] with the error of the source, storage errors. No space of the name is left then.
+    /// [`EngineError::Pairs`] with the error of the source, storage errors. A space that was there is as it was then, and no
+    /// new one is left.
     fn ingest(&self, name: &str, pairs: &mut PairSource<'_>) -> Result<Space, EngineError>;
 
     /// About how many pairs a space holds. Engines that cannot know exactly may count replaced pairs twice.

@@ -1,6 +1,6 @@
 //! The pointer to the newest complete checkpoint.
 
-use alluvium_core::{CheckpointError, CheckpointId, Epoch};
+use alluvium_core::{CheckpointError, CheckpointId, Epoch, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::ObjectStoreCheckpointer;
@@ -71,7 +71,7 @@ impl ObjectStoreCheckpointer {
         Err(CheckpointError::Storage {
             doing: "replace",
             location: self.latest.location(),
-            kind: alluvium_core::ErrorKind::Transient,
+            kind: ErrorKind::Transient,
             source: "others have replaced it again and again".into(),
         })
     }
@@ -82,7 +82,9 @@ impl ObjectStoreCheckpointer {
         for id in self.list().await? {
             let epoch = match self.read_manifest(id).await {
                 Ok(manifest) => manifest.epoch,
-                Err(error) if error.kind() == alluvium_core::ErrorKind::Transient => return Err(error),
+                Err(error) if matches!(error.kind(), ErrorKind::Transient | ErrorKind::Unavailable) => {
+                    return Err(error);
+                }
                 Err(_) => continue,
             };
             if id != but && highest.is_none_or(|highest| highest.epoch < epoch) {

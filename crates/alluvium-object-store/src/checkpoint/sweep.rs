@@ -67,7 +67,11 @@ impl ObjectStoreCheckpointer {
             }
         }
         let mut sweep = Sweep::default();
-        self.remove(id, &objects, &mut sweep).await;
+        if inventory.complete.contains_key(&id) {
+            self.remove(id, &objects, &mut sweep).await;
+        } else if !self.abandon(id, &objects, &mut sweep).await? {
+            return in_use("its writer: it is complete by now".to_owned());
+        }
         sweep.done(Pruned::default()).map(drop)
     }
 
@@ -103,23 +107,30 @@ impl ObjectStoreCheckpointer {
                 self.remove(*id, objects, &mut sweep).await;
                 continue;
             }
-            match self.claim(*id, Manifest::abandoned(*id)).await {
-                Ok(Claim::Done) => {}
-                Ok(Claim::Taken(there)) if there[..] == Manifest::abandoned(*id) => {}
-                // Its writer has come back, and was first.
-                Ok(Claim::Taken(_)) => continue,
-                Err(error) => {
-                    sweep.failed(objects.files.len(), error);
-                    continue;
-                }
-            }
-            let files = objects.files.keys().cloned().collect();
-            let bytes = objects.files.values().map(|object| object.size).sum();
-            if self.remove_all(files, bytes, &mut sweep).await {
-                pruned.abandoned.push(*id);
+            match self.abandon(*id, objects, &mut sweep).await {
+                Ok(true) => pruned.abandoned.push(*id),
+                Ok(false) => {}
+                Err(error) => sweep.failed(objects.files.len(), error),
             }
         }
         sweep.done(pruned)
+    }
+
+    /// Takes the place of a manifest that is not there, and removes the files. Whether that is done: its writer may have come
+    /// back, and be first.
+    async fn abandon(
+        &self,
+        id: CheckpointId,
+        objects: &Objects,
+        sweep: &mut Sweep,
+    ) -> Result<bool, CheckpointError> {
+        match self.claim(id, Manifest::abandoned(id)).await? {
+            Claim::Taken(there) if there[..] != Manifest::abandoned(id) => return Ok(false),
+            Claim::Done | Claim::Taken(_) => {}
+        }
+        let files = objects.files.keys().cloned().collect();
+        let bytes = objects.files.values().map(|object| object.size).sum();
+        Ok(self.remove_all(files, bytes, sweep).await)
     }
 
     /// Removes a checkpoint, its manifest first. Whether all of it is gone.

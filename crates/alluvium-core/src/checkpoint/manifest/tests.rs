@@ -1,3 +1,5 @@
+//! What is stored comes back, and nothing else is taken for it.
+
 use super::*;
 
 fn id(millis: u64) -> CheckpointId {
