@@ -15,6 +15,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 
+use crate::Epoch;
+
 pub use chain::{Chain, ChainSizes};
 pub use error::CheckpointError;
 pub use id::CheckpointId;
@@ -203,6 +205,22 @@ pub trait Checkpointer: Send + Sync + 'static {
     ///
     /// [`CheckpointError::Corrupt`] if it holds something else; storage errors.
     async fn read_latest(&self) -> Result<Option<CheckpointId>, CheckpointError>;
+
+    /// The epoch that `_latest` is at; `None` if there is no `_latest`. A checkpoint of this epoch or an older one would be
+    /// [`Stale`](CheckpointError::Stale).
+    ///
+    /// Provided, it is that of the manifest. A checkpointer that has the epoch in `_latest` gives it from there: then it is
+    /// known even where the checkpoint is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_latest`](Checkpointer::read_latest) and [`load_manifest`](Checkpointer::load_manifest).
+    async fn latest_epoch(&self) -> Result<Option<Epoch>, CheckpointError> {
+        match self.read_latest().await? {
+            None => Ok(None),
+            Some(id) => Ok(Some(self.load_manifest(id).await?.epoch)),
+        }
+    }
 
     /// Every complete checkpoint, oldest first. What cannot be read counts too: it is there.
     ///
