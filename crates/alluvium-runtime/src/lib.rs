@@ -16,7 +16,12 @@
 //! meet no lock of this crate.
 
 mod error;
+mod recovery;
 mod replica;
 
 pub use error::ReplicaError;
+pub use recovery::{
+    LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
+    Restorable, Restored, Seekable, Skipped, SourceMismatch,
+};
 pub use replica::{Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};
