@@ -35,7 +35,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alluvium_core::checkpoint::{FilePlace, Manifest, PartitionFile, Pruned};
-use alluvium_core::{ByteStream, CheckpointError, CheckpointId, Checkpointer, ErrorKind, RetentionPolicy};
+use alluvium_core::{
+    ByteStream, CheckpointError, CheckpointId, Checkpointer, Epoch, ErrorKind, RetentionPolicy,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -183,6 +185,10 @@ impl Checkpointer for ObjectStoreCheckpointer {
 
     async fn read_latest(&self) -> Result<Option<CheckpointId>, CheckpointError> {
         Ok(self.latest().await?.map(|latest| latest.id))
+    }
+
+    async fn latest_epoch(&self) -> Result<Option<Epoch>, CheckpointError> {
+        Ok(self.latest().await?.map(|latest| latest.epoch))
     }
 
     async fn list_checkpoints(&self) -> Result<Vec<CheckpointId>, CheckpointError> {
