@@ -1,10 +1,13 @@
 //! What a checkpoint consists of.
 
+mod checksum;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::checksum::CHECKSUM;
 use super::{CheckpointError, CheckpointId, FileKind, manifest_path, partition_path};
 use crate::{BoxError, Digest, Epoch};
 
@@ -15,7 +18,8 @@ pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// What a checkpoint consists of, and where its sources stood: one JSON object, written last.
 ///
-/// Fields that this version does not know survive a load and a save.
+/// Fields that this version does not know survive a load and a save. The text has a checksum of itself, so that no byte of it
+/// can change unseen; one without is not checked, so that a manifest can be mended by hand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
@@ -167,6 +171,7 @@ impl Manifest {
         #[derive(Deserialize)]
         struct Head {
             version: u32,
+            checksum: Option<String>,
             #[serde(default)]
             abandoned: bool,
         }
@@ -175,6 +180,10 @@ impl Manifest {
             source,
         };
         let head: Head = serde_json::from_slice(json).map_err(|error| corrupt(error.into()))?;
+        // First of all: a version that damage has made newer must not be taken for one.
+        if head.checksum.is_some_and(|told| !checksum::is_right(json, &told)) {
+            return Err(corrupt("its checksum is not that of its bytes".into()));
+        }
         if head.version > MANIFEST_VERSION {
             return Err(CheckpointError::Newer {
                 path: manifest_path(id),
@@ -185,7 +194,9 @@ impl Manifest {
         if head.abandoned {
             return Err(CheckpointError::Abandoned { id });
         }
-        let manifest: Self = serde_json::from_slice(json).map_err(|error| corrupt(error.into()))?;
+        let mut manifest: Self = serde_json::from_slice(json).map_err(|error| corrupt(error.into()))?;
+        // Of that text, and not of what is made of it.
+        manifest.unknown.remove(CHECKSUM);
         if manifest.id != id {
             let other = format!("it is the manifest of checkpoint {}", manifest.id);
             return Err(corrupt(other.into()));
@@ -205,7 +216,7 @@ impl Manifest {
         manifest.version = MANIFEST_VERSION;
         manifest.total_size = manifest.sum();
         manifest.check()?;
-        let json = serde_json::to_vec_pretty(&manifest).map_err(|error| {
+        let json = checksum::to_json(&manifest).map_err(|error| {
             CheckpointError::Invalid(format!("the manifest cannot be written as JSON: {error}"))
         })?;
         if json.len() as u64 > MAX_MANIFEST_BYTES {
