@@ -14,11 +14,14 @@ use crate::test::Environment;
 /// What to measure, and how to say it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this benchmark: hydrate, freshness, resume, read or epoch.
+    /// Only this benchmark: hydrate, freshness, resume, read, epoch or checkpoint.
     name: Option<String>,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
+    /// Of the benchmarks epoch and checkpoint, measure this storage alone, called as in their report: rocksdb+fsync, say.
+    #[arg(long, value_name = "STORAGE")]
+    only: Option<String>,
 }
 
 /// Sets up and runs. True if the benchmarks ended well.
@@ -32,6 +35,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool> {
         .args(&args.name);
     if args.json {
         command.arg("--json");
+    }
+    if let Some(only) = &args.only {
+        command.args(["--only", only]);
     }
     environment.apply(&mut command);
     Ok(command.status().context("cannot run the benchmarks")?.success())

@@ -1,4 +1,5 @@
-//! What runs in a process of its own, so that its memory can be told: a replica that fills, and a bare drain.
+//! What runs in a process of its own, so that its memory can be told: a replica that fills, a bare drain, and a
+//! checkpoint of one large partition.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,7 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint;
 use crate::feed::BUCKET;
 
 /// The first argument of a child.
@@ -21,10 +23,10 @@ pub(crate) const FLAG: &str = "--child";
 /// What a child found.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// Seconds from the call to the last message.
+    /// Seconds from the call to the last message, or byte.
     pub(crate) seconds: f64,
-    /// Messages received.
-    pub(crate) messages: u64,
+    /// Messages received, or bytes that came back.
+    pub(crate) count: u64,
     /// The most memory that was resident at any time, in MiB.
     pub(crate) peak_rss_mb: f64,
 }
@@ -65,6 +67,11 @@ pub(crate) fn fill(url: &str, target: Target, dir: &Path) -> Result<Outcome> {
     spawn(&["fill", url, &target.url(dir)])
 }
 
+/// Saves and loads a partition, as ordered by the benchmark.
+pub(crate) fn checkpoint(orders: &str) -> Result<Outcome> {
+    spawn(&["checkpoint", orders])
+}
+
 fn spawn(arguments: &[&str]) -> Result<Outcome> {
     let output = Command::new(std::env::current_exe()?)
         .arg(FLAG)
@@ -85,17 +92,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .enable_all()
         .build()?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (elapsed, messages) = match arguments[..] {
+    let (elapsed, count) = match arguments[..] {
         ["drain", url, messages] => {
             let messages = messages.parse()?;
             (runtime.block_on(drain_here(url, messages))?, messages)
         }
         ["fill", url, state] => runtime.block_on(fill_here(url, state))?,
+        ["checkpoint", orders] => runtime.block_on(checkpoint::memory::here(orders))?,
         _ => bail!("a child is told what to do by its parent"),
     };
     let outcome = Outcome {
         seconds: elapsed.as_secs_f64(),
-        messages,
+        count,
         peak_rss_mb: alluvium_e2e::peak_rss_mb()?,
     };
     println!("{}", serde_json::to_string(&outcome)?);

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 pub(crate) const BUCKET: &str = "bench";
 
 /// Bytes of a value.
-const VALUE: usize = 200;
+pub(crate) const VALUE: usize = 200;
 
 /// A server with a file-backed bucket of so many keys.
 pub(crate) struct Bucket {

@@ -27,10 +27,10 @@ pub(crate) fn run(options: &Options, bucket: &Bucket, report: &mut Report) -> Re
             let dir = tempfile::tempdir()?;
             let outcome = child::fill(&url, *target, &dir.path().join("state"))?;
             ensure!(
-                outcome.messages == bucket.keys,
+                outcome.count == bucket.keys,
                 "{} applied {} changes",
                 target.name(),
-                outcome.messages
+                outcome.count
             );
             ours[index].push(outcome.seconds);
             peaks[index] = peaks[index].max(outcome.peak_rss_mb);

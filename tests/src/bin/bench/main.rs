@@ -1,15 +1,17 @@
 //! The benchmarks that `cargo xtask bench` runs: real servers, real data, each ratio measured within one run.
 //!
 //! ```text
-//! bench [NAME] [--json] [--keys N] [--rounds N]
+//! bench [NAME] [--json] [--only SUBJECT] [--keys N] [--rounds N]
 //! ```
 //!
-//! `NAME` is `hydrate`, `freshness`, `resume`, `read` or `epoch`; all of them without. Each result is one line; with
-//! `--json` a JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb`
-//! where memory is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client,
-//! engine or store; for times and requests, the limit over ours. What is to be measured for memory runs in a process
-//! of its own.
+//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch` or `checkpoint`; all of them without. `--only` has the last
+//! two measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
+//! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
+//! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client, engine or store;
+//! for times, requests, bytes and memory, the limit over ours. What is to be measured for memory runs in a process of
+//! its own.
 
+mod checkpoint;
 mod child;
 mod epoch;
 mod feed;
@@ -30,13 +32,15 @@ use crate::report::Report;
 pub(crate) struct Options {
     name: Option<String>,
     json: bool,
-    /// Keys in the bucket.
+    /// The one storage that epochs or checkpoints are measured on.
+    pub(crate) only: Option<String>,
+    /// Keys in the bucket, or in the state that checkpoints are taken of.
     pub(crate) keys: u64,
     /// How often each thing is measured; the median counts.
     pub(crate) rounds: usize,
 }
 
-const NAMES: [&str; 5] = ["hydrate", "freshness", "resume", "read", "epoch"];
+const NAMES: [&str; 6] = ["hydrate", "freshness", "resume", "read", "epoch", "checkpoint"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -80,6 +84,9 @@ fn run(arguments: &[String]) -> Result<()> {
     if wanted("epoch") {
         runtime.block_on(epoch::run(&options, &mut report))?;
     }
+    if wanted("checkpoint") {
+        runtime.block_on(checkpoint::run(&options, &mut report))?;
+    }
     Ok(())
 }
 
@@ -87,19 +94,23 @@ fn parse(arguments: &[String]) -> Result<Options> {
     let mut options = Options {
         name: None,
         json: false,
+        only: None,
         keys: 1_000_000,
         rounds: 5,
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
+        let mut value = || {
+            let value = arguments.next();
+            value.with_context(|| format!("{argument} needs a value"))
+        };
         let mut number = || -> Result<u64> {
-            let text = arguments
-                .next()
-                .with_context(|| format!("{argument} needs a number"))?;
+            let text = value()?;
             text.parse().with_context(|| format!("{text:?} is not a number"))
         };
         match argument.as_str() {
             "--json" => options.json = true,
+            "--only" => options.only = Some(value()?.clone()),
             "--keys" => options.keys = number()?.max(1),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             name if NAMES.contains(&name) => options.name = Some(name.to_owned()),
