@@ -111,6 +111,12 @@ enum Refusal {
     Condition(#[source] Error),
     #[error("the store gave no answer within {} s: check that it can be reached", .0.as_secs_f32())]
     NoAnswer(Duration),
+    #[error(
+        "the store's client gave up waiting for an answer: check that it can be reached, or give it more time"
+    )]
+    GaveUp(#[source] Error),
+    #[error("the store cannot be reached: check its address, and that it runs")]
+    NoConnection(#[source] Error),
     #[error(transparent)]
     Other(Error),
 }
@@ -155,12 +161,14 @@ impl Failure {
             Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => {
                 (ErrorKind::Transient, Refusal::Condition(error))
             }
-            error => match status(&error) {
-                Some(404) => (ErrorKind::NotFound, Refusal::NoBucket(error)),
-                Some(401 | 403) => (ErrorKind::Unavailable, Refusal::Credentials(error)),
-                Some(501) => (ErrorKind::Invalid, Refusal::CannotDo(error)),
-                Some(507) => (ErrorKind::Unavailable, Refusal::Other(error)),
-                Some(400..=407 | 410..=428 | 430..=499) => (ErrorKind::Invalid, Refusal::Other(error)),
+            error => match (status(&error), transport(&error)) {
+                (Some(404), _) => (ErrorKind::NotFound, Refusal::NoBucket(error)),
+                (Some(401 | 403), _) => (ErrorKind::Unavailable, Refusal::Credentials(error)),
+                (Some(501), _) => (ErrorKind::Invalid, Refusal::CannotDo(error)),
+                (Some(507), _) => (ErrorKind::Unavailable, Refusal::Other(error)),
+                (Some(400..=407 | 410..=428 | 430..=499), _) => (ErrorKind::Invalid, Refusal::Other(error)),
+                (None, Some(Transport::NoConnection)) => (ErrorKind::Transient, Refusal::NoConnection(error)),
+                (None, Some(Transport::TimeOut)) => (ErrorKind::Transient, Refusal::GaveUp(error)),
                 _ => (kind_of_io(&error), Refusal::Other(error)),
             },
         };
@@ -199,17 +207,20 @@ impl Failure {
     }
 
     pub(super) fn is_time_out(&self) -> bool {
-        matches!(self.refusal(), Some(Refusal::NoAnswer(_)))
+        matches!(self.refusal(), Some(Refusal::NoAnswer(_) | Refusal::GaveUp(_)))
     }
 
     pub(super) fn is_not_found(&self) -> bool {
         self.not_found_path().is_some()
     }
 
-    /// What was not found, if the store said of one object that it was not.
+    /// What was not found, if the store said of one object that it was not. Where there is no bucket nothing was looked
+    /// for, and nothing is known to be absent.
     pub(super) fn not_found_path(&self) -> Option<&str> {
         match self.refusal() {
-            Some(Refusal::NoBucket(Error::NotFound { path, .. })) => Some(path),
+            Some(Refusal::NoBucket(error @ Error::NotFound { path, .. })) if !lacks_bucket(error) => {
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -256,6 +267,40 @@ fn status(error: &Error) -> Option<u16> {
         let digits = text.split_once(BEFORE)?.1.get(..3)?;
         digits.parse().ok()
     })
+}
+
+/// Whether a service says that it is the bucket that is not there: S3 and Google in the one way, Azure in the other. The
+/// answer to a HEAD has no body to say it in.
+fn lacks_bucket(error: &Error) -> bool {
+    const CODES: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
+    chain(error).any(|error| {
+        let text = error.to_string();
+        CODES.iter().any(|code| text.contains(code))
+    })
+}
+
+/// Why there is no answer at all.
+enum Transport {
+    NoConnection,
+    TimeOut,
+}
+
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+fn transport(error: &Error) -> Option<Transport> {
+    use object_store::client::{HttpError, HttpErrorKind};
+    match chain(error)
+        .find_map(|error| error.downcast_ref::<HttpError>())?
+        .kind()
+    {
+        HttpErrorKind::Connect => Some(Transport::NoConnection),
+        HttpErrorKind::Timeout => Some(Transport::TimeOut),
+        _ => None,
+    }
+}
+
+#[cfg(not(any(feature = "aws", feature = "azure", feature = "gcp")))]
+fn transport(_: &Error) -> Option<Transport> {
+    None
 }
 
 /// What an operating system's error asks for: a full disk or a missing right will not mend itself.

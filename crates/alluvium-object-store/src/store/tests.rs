@@ -161,3 +161,57 @@ fn errors_ask_for_what_helps() {
         assert!(source.to_string().contains(says), "{text}: {source}");
     }
 }
+
+/// What a service says of one object.
+fn not_found(answer: &str) -> Error {
+    Error::NotFound {
+        path: key().to_string(),
+        source: format!("Server returned non-2xx status code: 404 Not Found: {answer}").into(),
+    }
+}
+
+#[test]
+fn where_there_is_no_bucket_no_object_is_said_to_be_absent() {
+    for code in ["NoSuchBucket", "ContainerNotFound"] {
+        let failure = Failure::of(not_found(&format!("<Error><Code>{code}</Code></Error>")));
+        assert!(!failure.is_not_found() && !failure.is_condition(), "{code}");
+        assert!(failure.to_string().contains("make the bucket first"), "{failure}");
+    }
+    for code in ["NoSuchKey", "BlobNotFound"] {
+        let failure = Failure::of(not_found(&format!("<Error><Code>{code}</Code></Error>")));
+        assert_eq!(failure.not_found_path(), Some(key().as_ref()), "{code}");
+    }
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn a_store_that_is_not_there_and_one_that_hangs_are_told_apart() {
+    let open = |port: u16| {
+        let options = [
+            ("endpoint", &*format!("http://127.0.0.1:{port}")),
+            ("access_key_id", "me"),
+            ("secret_access_key", "mine"),
+            ("disable_system_certificates", "true"),
+            ("allow_http", "true"),
+            ("timeout", "200ms"),
+            ("max_retries", "0"),
+        ]
+        .into_iter()
+        .collect::<crate::StoreOptions>()
+        .environment(false);
+        let (store, _) = crate::open_store("s3://bucket", &options).unwrap();
+        Store::new(store, Duration::from_mins(1))
+    };
+    // It takes connections and says nothing; then its port is nobody's.
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = open(hanging.local_addr().unwrap().port());
+    let error = store.get(&key(), 100).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    let said = error.source().unwrap().to_string();
+    assert!(said.contains("gave up waiting"), "{said}");
+    drop(hanging);
+    let error = store.get(&key(), 100).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    let said = error.source().unwrap().to_string();
+    assert!(said.contains("cannot be reached: check its address"), "{said}");
+}
