@@ -69,7 +69,6 @@
 mod cache;
 mod choice;
 mod control;
-mod digest;
 mod frame;
 mod handle;
 mod listing;

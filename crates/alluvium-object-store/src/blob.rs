@@ -4,7 +4,6 @@
 //! read by several ranges at a time. Parts have one size, as some services want it, and all uploads of one [`Blobs`] together
 //! hold no more of them than [`BlobOptions::parts_in_flight`].
 
-mod hash;
 mod parts;
 mod read;
 mod upload;
@@ -17,7 +16,6 @@ use tokio::sync::Semaphore;
 
 use crate::store::Store;
 
-pub(crate) use hash::{Hasher, digest};
 pub(crate) use parts::{Part, Parts};
 pub(crate) use upload::UploadError;
 

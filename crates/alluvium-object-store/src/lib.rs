@@ -9,6 +9,7 @@
 mod backend;
 mod blob;
 mod checkpoint;
+mod digest;
 mod local;
 mod open;
 mod pointer;

@@ -55,8 +55,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::backend::digest::Digest;
     use crate::backend::record::Index;
+    use crate::digest;
 
     fn write(instance: &str, attempt: u64, version: u64, vnodes: &[u32]) -> Newest {
         let name = PartialsName {
@@ -71,7 +71,7 @@ mod tests {
             object: 0,
             offset: 0,
             length: 0,
-            digest: Digest::of(b""),
+            digest: digest::of(b""),
         });
         (name, Arc::new(Index::new(entries.collect(), None)))
     }

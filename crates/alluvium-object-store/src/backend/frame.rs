@@ -12,7 +12,7 @@ use alluvium_core::BoxError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::digest::Digest;
+use crate::digest;
 
 /// What is in a frame.
 pub(super) trait Framed: Serialize + DeserializeOwned {
@@ -60,7 +60,7 @@ pub(super) fn encode<T: Framed>(content: &T) -> Result<Vec<u8>, FrameError> {
     rmp_serde::encode::write(&mut frame, content).map_err(|error| FrameError::Undecodable(error.into()))?;
     let length = u32::try_from(frame.len() - HEAD).map_err(|_| FrameError::TooLong)?;
     frame[HEAD - 4..HEAD].copy_from_slice(&length.to_be_bytes());
-    let checksum = Digest::of(&frame);
+    let checksum = digest::of(&frame);
     frame.extend_from_slice(checksum.as_bytes());
     if frame.len() as u64 > MOST_BYTES {
         return Err(FrameError::TooLong);
@@ -85,7 +85,7 @@ pub(super) fn decode<T: Framed>(frame: &[u8]) -> Result<T, FrameError> {
     if length != u32::try_from(body.len()).ok() {
         return Err(FrameError::Length);
     }
-    if Digest::of(&frame[..HEAD + body.len()]).as_bytes() != checksum {
+    if digest::of(&frame[..HEAD + body.len()]).as_bytes() != checksum {
         return Err(FrameError::Checksum);
     }
     let mut decoder = rmp_serde::Deserializer::from_read_ref(body);

@@ -1,13 +1,13 @@
 //! Reading partials, and which epoch is complete.
 
-use alluvium_core::{BackendError, Epoch, Vnode};
+use alluvium_core::{BackendError, Digest, Epoch, Vnode};
 use bytes::Bytes;
 
-use super::digest::Digest;
 use super::handle::{Handle, Look, corrupt};
 use super::listing::Listing;
 use super::names::PartialsName;
 use super::record::Entry;
+use crate::digest;
 
 /// The bytes of a partial are not what was written.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ impl Handle {
         let Some(bytes) = self.store.get_range(&path, entry.range(name)).await? else {
             return Ok(None);
         };
-        let found = Digest::of_one(&bytes).await;
+        let found = digest::of_one(&bytes).await;
         if found == entry.digest {
             return Ok(Some(bytes));
         }

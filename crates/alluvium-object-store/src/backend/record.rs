@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use alluvium_core::{AssignmentVersion, Epoch, InstanceId, Vnode};
+use alluvium_core::{AssignmentVersion, Digest, Epoch, InstanceId, Vnode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::digest::Digest;
 use super::frame::{FrameError, Framed};
 use super::names::PartialsName;
 

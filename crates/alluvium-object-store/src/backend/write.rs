@@ -3,17 +3,17 @@
 use std::iter;
 use std::sync::Arc;
 
-use alluvium_core::{AssignmentVersion, BackendError, Epoch, ErrorKind, Vnode};
+use alluvium_core::{AssignmentVersion, BackendError, Digest, Epoch, ErrorKind, Vnode};
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::cache::Newest;
 use super::choice::replaces;
-use super::digest::Digest;
 use super::frame;
 use super::handle::Handle;
 use super::names::PartialsName;
 use super::record::{Entry, Index, Seal};
+use crate::digest;
 
 impl Handle {
     pub(super) async fn write(
@@ -26,7 +26,7 @@ impl Handle {
         known.control.check_count(self.vnodes)?;
         self.control.versions.check_write(version)?;
         known.control.check_floor(epoch)?;
-        let digests = Digest::of_each(&partials).await;
+        let digests = digest::of_each(&partials).await;
         let seal_seen = self.cache().has_seen_seal(epoch);
         if seal_seen {
             if let Some(seal) = self.seal(epoch).await? {

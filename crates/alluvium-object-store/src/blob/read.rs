@@ -7,7 +7,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 
-use super::{Blobs, Hasher, Written};
+use super::{Blobs, Written};
+use crate::digest::Hasher;
 use crate::store::{Failure, StoreError};
 
 /// Ranges that one read asks for at a time, at most.

@@ -8,7 +8,8 @@ use object_store::path::Path;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::{Blobs, Hasher, MOST_PARTS, Part, Parts, Written};
+use super::{Blobs, MOST_PARTS, Part, Parts, Written};
+use crate::digest::Hasher;
 use crate::store::{Failure, Store, StoreError};
 
 /// Why a content was not written.

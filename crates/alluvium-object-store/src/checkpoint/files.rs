@@ -11,7 +11,8 @@ use object_store::PutMode;
 use object_store::path::Path;
 
 use super::ObjectStoreCheckpointer;
-use crate::blob::{Hasher, Part, UploadError, digest};
+use crate::blob::{Part, UploadError};
+use crate::digest::Hasher;
 use crate::store::StoreError;
 
 impl ObjectStoreCheckpointer {
@@ -76,9 +77,10 @@ impl ObjectStoreCheckpointer {
             self.check_open_for(place.id).await?;
             Ok::<_, CheckpointError>(store.put(&path, content.payload()).await?)
         };
-        let (put, sha256) = tokio::join!(put, digest(content.pieces.clone()));
+        let taken = Hasher::default().update(content.pieces.clone());
+        let (put, taken) = tokio::join!(put, taken);
         put?;
-        file_of(place, content.length as u64, sha256.map_err(stopped)?)
+        file_of(place, content.length as u64, taken.map_err(stopped)?.finish())
     }
 
     pub(super) async fn load_bytes(&self, file: &PartitionFile) -> Result<Bytes, CheckpointError> {

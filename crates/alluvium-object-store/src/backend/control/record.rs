@@ -6,7 +6,7 @@ use alluvium_core::{AssignmentVersion, BackendError, BoxError, Epoch, VnodeCount
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::backend::digest::Digest;
+use crate::digest;
 
 /// The format that is written. It covers names and frames too: every write is preceded by a look at this object.
 const FORMAT: u16 = 1;
@@ -213,7 +213,7 @@ pub(in crate::backend) fn decode(bytes: &[u8]) -> Result<Control, ControlError> 
 
 fn checksum(control: &Control, nonce: Uuid) -> Result<String, ControlError> {
     let text = serde_json::to_vec(&(control, nonce)).map_err(|error| ControlError::NotOurs(error.into()))?;
-    Ok(Digest::of(&text).to_string())
+    Ok(digest::of(&text).to_string())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn entry(vnode: u32, offset: u64) -> Entry {
         object: 0,
         offset,
         length: 5,
-        digest: Digest::of(&offset.to_be_bytes()),
+        digest: crate::digest::of(&offset.to_be_bytes()),
     }
 }
 
@@ -159,7 +159,7 @@ proptest! {
         for magic in [Index::MAGIC, Seal::MAGIC] {
             let length = u32::try_from(body.len()).unwrap().to_be_bytes();
             let mut frame = [&magic[..], &[0, 1], &length, &body].concat();
-            let checksum = Digest::of(&frame);
+            let checksum = crate::digest::of(&frame);
             frame.extend_from_slice(checksum.as_bytes());
             let _ = decode::<Index>(&frame);
             let _ = decode::<Seal>(&frame);
