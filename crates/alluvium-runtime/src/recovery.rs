@@ -250,6 +250,3 @@ async fn give_up(operators: &mut [&mut dyn Restorable], error: RecoveryError) ->
         },
     }
 }
-
-#[cfg(test)]
-mod tests;

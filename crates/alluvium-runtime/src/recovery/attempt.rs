@@ -70,9 +70,8 @@ impl<'a> Attempt<'a> {
             Candidates::Lost(why) => return Err(self.lost(why)),
         };
         self.report.untried.clone_from(&tried);
-        let mut damaged = 0;
-        for id in tried {
-            if damaged > self.recovery.fall_backs {
+        for (older, id) in (0..).zip(tried) {
+            if older > self.recovery.fall_backs {
                 return Err(RecoveryError::TooFar {
                     fall_backs: self.recovery.fall_backs,
                     report: self.reported(),
@@ -80,37 +79,18 @@ impl<'a> Attempt<'a> {
             }
             self.report.untried.retain(|other| *other != id);
             let mut epoch = None;
-            let (path, source) = match self.restore(id, &mut epoch, operators, sources).await {
+            match self.restore(id, &mut epoch, operators, sources).await {
                 Ok(done) => return Ok(done),
                 Err(Setback::Ended(error)) => return Err(error),
-                Err(Setback::Known { path }) => {
-                    self.skip(id, epoch, format!("it needs {path} too"));
-                    damaged += 1;
-                    continue;
-                }
-                Err(Setback::Store { path, source }) => (path, source),
-            };
-            match source {
-                // There is a mark where its manifest would be, so that it is listed.
-                CheckpointError::Abandoned { id: abandoned } if abandoned == id => {
-                    self.skip(id, epoch, "it was never completed: a prune gave it up".to_owned());
-                }
-                error if is_damage(&error) => {
-                    self.skip(id, epoch, with_causes(&error));
+                Err(Setback::Known { path }) => self.skip(id, epoch, format!("it needs {path} too")),
+                Err(Setback::Store { path, source }) if is_damage(&source) => {
+                    self.skip(id, epoch, with_causes(&source));
                     self.damaged.insert(path);
-                    damaged += 1;
                 }
-                error => return Err(self.stopped(error)),
+                Err(Setback::Store { source, .. }) => return Err(self.stopped(source)),
             }
         }
-        if damaged > 0 {
-            return Err(self.lost("there is no checkpoint left that can be restored".to_owned()));
-        }
-        // None of those listed had ever been completed.
-        match candidates(&self.latest, &[]) {
-            Candidates::Lost(why) => Err(self.lost(why)),
-            Candidates::Fresh | Candidates::Try(_) => self.fresh(operators).await,
-        }
+        Err(self.lost("there is no checkpoint left that can be restored".to_owned()))
     }
 
     async fn read_latest(&mut self) -> Result<(), RecoveryError> {
@@ -122,7 +102,7 @@ impl<'a> Attempt<'a> {
             Err(error) => return Err(self.stopped(error)),
         };
         self.report.latest = Some(LatestFound::from(&self.latest));
-        if self.latest != Latest::None {
+        if matches!(self.latest, Latest::Names(_)) {
             // Even where the checkpoint that it names is gone: what comes next has to come after it.
             match self.recovery.checkpointer.latest_epoch().await {
                 Ok(epoch) => self.highest = epoch,
@@ -196,7 +176,14 @@ impl<'a> Attempt<'a> {
             return Err(Setback::Known { path });
         }
         let loaded = self.recovery.checkpointer.load_manifest(id).await;
-        loaded.map_err(|source| Setback::Store { path, source })
+        loaded.map_err(|error| {
+            let source = match error {
+                // It is listed, or something builds on it.
+                CheckpointError::NotFound { .. } => CheckpointError::Missing { path: path.clone() },
+                error => error,
+            };
+            Setback::Store { path, source }
+        })
     }
 
     /// What restores a checkpoint, if nothing of it is known to be damaged.
@@ -363,8 +350,7 @@ impl<'a> Attempt<'a> {
 
 /// Whether an older checkpoint is right after this.
 fn is_damage(error: &CheckpointError) -> bool {
-    // What a chain needs was complete once. Where it is marked as given up, somebody has removed its manifest.
-    matches!(error, CheckpointError::Abandoned { .. }) || after_failure(error.kind()) == Next::FallBack
+    after_failure(error.kind()) == Next::FallBack
 }
 
 fn restored(manifest: &Manifest, chain: &Chain, operators: &[&mut dyn Restorable], sources: u64) -> Restored {

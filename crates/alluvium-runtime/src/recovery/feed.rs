@@ -98,3 +98,53 @@ impl Stream for Pieces {
 fn broken(error: &CheckpointError) -> io::Error {
     io::Error::other(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+    use super::*;
+
+    /// Two pieces, and then the end or damage.
+    fn feed(damaged: bool) -> Feed {
+        let damage = || CheckpointError::Missing { path: "x".to_owned() };
+        let pieces = [Ok(Bytes::from("a")), Ok(Bytes::from("b"))];
+        let end = damaged.then(|| Err(damage()));
+        Feed::new(stream::iter(pieces.into_iter().chain(end)).boxed())
+    }
+
+    #[tokio::test]
+    async fn the_verdict_does_not_depend_on_how_far_the_operator_reads() {
+        for read in 0..4 {
+            for damaged in [false, true] {
+                let feed = feed(damaged);
+                let mut pieces = feed.pieces();
+                for _ in 0..read {
+                    let _ = pieces.next().await;
+                }
+                assert_eq!(feed.verdict().await.is_err(), damaged, "after {read}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_operator_is_told_of_damage_and_reads_no_further() {
+        let mut pieces = feed(true).pieces();
+        assert!(pieces.try_next().await.unwrap().is_some());
+        assert!(pieces.try_next().await.unwrap().is_some());
+        for _ in 0..2 {
+            assert!(pieces.try_next().await.unwrap_err().to_string().contains("gone"));
+        }
+        let mut whole = feed(false).pieces();
+        assert_eq!(whole.by_ref().try_collect::<Vec<_>>().await.unwrap().len(), 2);
+        assert!(whole.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_kept_gives_nothing_after_the_verdict() {
+        let feed = feed(false);
+        let mut kept = feed.pieces();
+        feed.verdict().await.unwrap();
+        assert!(kept.next().await.unwrap().is_err());
+    }
+}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use alluvium_core::checkpoint::{Chain, PartitionFile};
 use alluvium_core::{BoxError, CheckpointError, Checkpointer};
 use bytes::Bytes;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{FutureExt as _, try_join, try_join_all};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
@@ -59,23 +60,19 @@ impl<'a> Loader<'a> {
 
     /// Gives every operator all of its files. After an error some have some of them.
     pub(super) async fn restore(&self, operators: &mut [&mut dyn Restorable]) -> Result<(), LoadFailure> {
-        let all = operators
-            .iter_mut()
-            .map(|operator| self.restore_operator(&mut **operator));
+        let mut all = Vec::with_capacity(operators.len());
+        for operator in operators {
+            all.push(self.restore_operator(&mut **operator).boxed());
+        }
         try_join_all(all).await.map(drop)
     }
 
     async fn restore_operator(&self, operator: &mut dyn Restorable) -> Result<(), LoadFailure> {
-        let files = self.files(operator.id(), operator.partitions());
+        let mut files = self.ahead(operator.id(), operator.partitions());
         // Both ends run in this task, so that loading ends when the recovery is dropped.
         let (loaded, mut turn) = mpsc::channel(1);
         let load = async move {
-            // A permit is taken in the order of the files. So whoever waits for one has none that is not being consumed.
-            let permitted =
-                stream::iter(files).then(|file| async { (file, self.permits.acquire().await.ok()) });
-            let ahead = permitted.map(|(file, permit)| self.ready(file, permit));
-            let mut ahead = std::pin::pin!(ahead.buffered(self.concurrency));
-            while let Some(ready) = ahead.try_next().await? {
+            while let Some(ready) = files.try_next().await? {
                 if loaded.send(ready).await.is_err() {
                     break;
                 }
@@ -91,10 +88,14 @@ impl<'a> Loader<'a> {
         try_join(load, hand_over).await.map(drop)
     }
 
-    /// The files of an operator in the order in which it is given them.
-    fn files(&self, operator: &str, partitions: u32) -> Vec<PartitionFile> {
+    /// The files of an operator in the order in which it is given them, some of them loaded ahead.
+    fn ahead(&self, operator: &str, partitions: u32) -> BoxStream<'_, Result<Ready<'_>, LoadFailure>> {
         let of_partition = |partition| self.chain.files(operator, partition);
-        (0..partitions).flat_map(of_partition).cloned().collect()
+        let files: Vec<_> = (0..partitions).flat_map(of_partition).cloned().collect();
+        // Permits are taken in the order of the files. So who waits for one has none but for what is being handed over.
+        let permitted = stream::iter(files).then(|file| async { (file, self.permits.acquire().await.ok()) });
+        let loaded = permitted.map(|(file, permit)| self.ready(file, permit).boxed());
+        loaded.buffered(self.concurrency).boxed()
     }
 
     async fn ready<'p>(
