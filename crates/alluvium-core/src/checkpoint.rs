@@ -238,7 +238,7 @@ pub trait Checkpointer: Send + Sync + 'static {
     async fn delete_checkpoint(&self, id: CheckpointId) -> Result<(), CheckpointError>;
 
     /// Removes what [`RetentionPolicy`] does not keep: complete checkpoints that nobody needs, and what was left of those that were
-    /// never completed.
+    /// never completed. A [dry run](RetentionPolicy::dry_run) tells what that is, and leaves everything.
     ///
     /// # Errors
     ///

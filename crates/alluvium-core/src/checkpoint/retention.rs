@@ -15,6 +15,8 @@ pub struct RetentionPolicy {
     /// How long something that is not needed any more is kept all the same, for whoever is still reading it, and how
     /// long a checkpoint may take to be written. By the clock of the store.
     pub grace: Duration,
+    /// Whether it is only told what would be removed; `false` by default.
+    pub dry_run: bool,
 }
 
 impl Default for RetentionPolicy {
@@ -23,6 +25,7 @@ impl Default for RetentionPolicy {
         Self {
             keep: NonZeroU32::MIN.saturating_add(2),
             grace: Duration::from_hours(1),
+            dry_run: false,
         }
     }
 }
@@ -39,6 +42,13 @@ impl RetentionPolicy {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// The same, removing nothing.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
         self
     }
 }

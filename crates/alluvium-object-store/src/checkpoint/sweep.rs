@@ -7,7 +7,8 @@
 //! condition that nothing is there: then the writer cannot complete it any more, and is told. The mark stays for another grace
 //! period. Should the writer come back even later it finds its files gone when it lists them.
 //!
-//! Ages are told by the store's clock: that of whoever prunes may be wrong.
+//! Ages are told by the store's clock: that of whoever prunes may be wrong. To ask for it, something is put and removed again,
+//! by a dry run too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -85,7 +86,10 @@ impl ObjectStoreCheckpointer {
         let now = self.store_time().await?;
         let has_passed =
             |since: SystemTime| now.duration_since(since).unwrap_or(Duration::ZERO) >= policy.grace;
-        let mut sweep = Sweep::default();
+        let mut sweep = Sweep {
+            dry_run: policy.dry_run,
+            ..Sweep::default()
+        };
         let mut pruned = Pruned::default();
         let removable = inventory.removable(latest, policy, has_passed);
         // The newest first: what needs another goes before it.
@@ -124,9 +128,11 @@ impl ObjectStoreCheckpointer {
         objects: &Objects,
         sweep: &mut Sweep,
     ) -> Result<bool, CheckpointError> {
-        match self.claim(id, Manifest::abandoned(id)).await? {
-            Claim::Taken(there) if there[..] != Manifest::abandoned(id) => return Ok(false),
-            Claim::Done | Claim::Taken(_) => {}
+        if !sweep.dry_run {
+            match self.claim(id, Manifest::abandoned(id)).await? {
+                Claim::Taken(there) if there[..] != Manifest::abandoned(id) => return Ok(false),
+                Claim::Done | Claim::Taken(_) => {}
+            }
         }
         let files = objects.files.keys().cloned().collect();
         let bytes = objects.files.values().map(|object| object.size).sum();
@@ -149,6 +155,11 @@ impl ObjectStoreCheckpointer {
 
     async fn remove_all(&self, paths: Vec<Path>, bytes: u64, sweep: &mut Sweep) -> bool {
         let found = paths.len();
+        if sweep.dry_run {
+            sweep.objects += found as u64;
+            sweep.bytes += bytes;
+            return true;
+        }
         let removed = self.blobs.store().remove(paths).await;
         sweep.objects += removed.gone.len() as u64;
         if let Some(failure) = removed.failure {
@@ -253,6 +264,8 @@ impl Inventory {
 /// What has been removed, and what could not be.
 #[derive(Debug, Default)]
 struct Sweep {
+    /// Whether it is only counted.
+    dry_run: bool,
     objects: u64,
     bytes: u64,
     failed: u64,

@@ -133,6 +133,39 @@ async fn a_prune_keeps_what_is_needed_and_within_the_grace_period() {
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_what_the_prune_then_does_and_leaves_everything() {
+    let store = Arc::new(InMemory::new());
+    let checkpointer = checkpointer(store.clone());
+    let base = save(&checkpointer, 1, None).await;
+    save(&checkpointer, 2, Some(base)).await;
+    let newest = save(&checkpointer, 3, None).await;
+    checkpointer.update_latest(newest).await.unwrap();
+    let never = checkpointer.begin().await.unwrap();
+    checkpointer
+        .save_snapshot(never, "op", 0, "state".into())
+        .await
+        .unwrap();
+    let objects = || async {
+        let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+        listed
+            .into_iter()
+            .map(|object| (object.location, object.e_tag))
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = objects().await;
+    let policy = RetentionPolicy::default()
+        .keep(NonZeroU32::MIN)
+        .grace(Duration::ZERO);
+    let told = checkpointer.prune(policy.dry_run(true)).await.unwrap();
+    assert_eq!((told.checkpoints.len(), told.objects), (2, 5));
+    assert_eq!(told.abandoned, [never]);
+    assert_eq!(objects().await, before);
+    assert_eq!(checkpointer.prune(policy).await.unwrap(), told);
+    // The manifest, its file, _latest, and the mark.
+    assert_eq!(objects().await.len(), 4);
+}
+
+#[tokio::test]
 async fn nothing_of_a_complete_checkpoint_can_change() {
     let checkpointer = checkpointer(Arc::new(InMemory::new()));
     let id = save(&checkpointer, 1, None).await;
