@@ -6,9 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium_core::{BackendError, BackendOptions, StateBackend, Table, TableError};
+use alluvium_core::{
+    BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend, Table, TableError,
+};
 use alluvium_engine::{Engine, EngineBackend, EngineError, EngineTable};
 use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::path::Path as Key;
 
 /// Opens an [`Engine`] for the [`engine`](crate::engine) suite, and for the [`table`](crate::table) suite over it.
 pub trait EngineHarness: Send + Sync + 'static {
@@ -175,6 +179,30 @@ impl<H: EngineHarness> BackendHarness for H {
     fn backend_capabilities(&self) -> Capabilities {
         self.capabilities()
     }
+}
+
+/// Opens a [`Checkpointer`] for the [`checkpointer`](crate::checkpointer) suite.
+///
+/// The two are apart so that the kit can reach the objects past the checkpointer, to damage, remove and list them, and can
+/// put a store in between that fails.
+#[async_trait]
+pub trait CheckpointerHarness: Send + Sync + 'static {
+    /// Opens the object store that lives in `dir`, an existing directory; the store is empty the first time. One that lives
+    /// elsewhere takes the directory's name for the name of its place: no two tests have the same. Whatever is opened
+    /// there again has the same objects.
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore>;
+
+    /// Opens the checkpoints below a prefix of such a store, as another process would: handles share nothing but the
+    /// objects. It takes files in parts of at most 8 MiB, so that the tests have files of several.
+    ///
+    /// # Errors
+    ///
+    /// Those of the checkpointer, unchanged.
+    async fn open_checkpointer(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+    ) -> Result<Arc<dyn Checkpointer>, CheckpointError>;
 }
 
 struct EngineTables(Arc<dyn Engine>);

@@ -135,6 +135,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 pub mod backend;
+pub mod checkpointer;
 mod content;
 mod damage;
 pub mod engine;
@@ -149,7 +150,7 @@ pub mod table;
 
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use faulty::{Call, Fault, FaultyStore};
-pub use harness::{BackendHarness, Capabilities, EngineHarness, TableHarness, Tables};
+pub use harness::{BackendHarness, Capabilities, CheckpointerHarness, EngineHarness, TableHarness, Tables};
 pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;

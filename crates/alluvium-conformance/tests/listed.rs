@@ -22,11 +22,13 @@ fn every_test_is_listed_in_its_suite_once() {
     let (engine, rest) = include_str!("../src/suites.rs")
         .split_once("macro_rules! table_suite")
         .unwrap();
-    let (table, backend) = rest.split_once("macro_rules! backend_suite").unwrap();
+    let (table, rest) = rest.split_once("macro_rules! backend_suite").unwrap();
+    let (backend, checkpointer) = rest.split_once("macro_rules! checkpointer_suite").unwrap();
     for (folder, listing, least) in [
         ("engine", engine, 50),
         ("table", table, 40),
         ("backend", backend, 50),
+        ("checkpointer", checkpointer, 50),
     ] {
         let names = tests_in(folder);
         assert!(names.len() >= least, "only {} tests in {folder}", names.len());
