@@ -45,6 +45,20 @@ pub enum OpenError {
         /// The store's scheme.
         scheme: &'static str,
     },
+    /// Checkpoints were asked for, where there are none.
+    #[error(
+        "{url} keeps no checkpoints: they are in `file:///DIR`, `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `gs://BUCKET/PREFIX`"
+    )]
+    NoCheckpoints {
+        /// What was named instead.
+        url: StateUrl,
+    },
+    /// The directory was to exist already.
+    #[error("there is no directory {}: mend the path", path.display())]
+    NoDirectory {
+        /// The directory asked for.
+        path: PathBuf,
+    },
     /// An engine was given an option of object stores.
     #[error("there is no option {name:?} here: only object stores take options")]
     NoSuchOption {
@@ -83,9 +97,10 @@ impl OpenError {
             | Self::FeatureOff { .. }
             | Self::UnknownEngine { .. }
             | Self::NoEngine { .. }
+            | Self::NoCheckpoints { .. }
             | Self::NoSuchOption { .. }
             | Self::NoRuntime => ErrorKind::Invalid,
-            Self::NeverExists => ErrorKind::NotFound,
+            Self::NeverExists | Self::NoDirectory { .. } => ErrorKind::NotFound,
             Self::Store { kind, .. } => *kind,
             Self::StateDir(error) => error.kind(),
             Self::Engine(error) => error.kind(),

@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use alluvium_core::StateBackend;
+use alluvium_core::{Checkpointer, StateBackend};
 use alluvium_engine::Engine;
+#[cfg(feature = "object-store")]
+use alluvium_engine::{StateDir, StateDirError};
+#[cfg(feature = "object-store")]
+use alluvium_object_store::StoreOptions;
+#[cfg(feature = "object-store")]
+use object_store::{ObjectStore, path::Path as ObjectPath};
 
 use crate::url::{EngineKind, Service};
 use crate::{OpenError, StateConfig};
@@ -79,38 +85,69 @@ pub(crate) fn open_engine(config: &StateConfig, kind: EngineKind) -> Result<Arc<
 
 /// Opens the backend on an object store.
 #[cfg(feature = "object-store")]
-pub(crate) async fn open_store(
+pub(crate) async fn open_backend(
     config: &StateConfig,
     service: Service,
     url: &str,
 ) -> Result<Arc<dyn StateBackend>, OpenError> {
-    use alluvium_object_store::{ObjectStoreBackend, StoreOptions, open_store};
-
-    if !service.is_compiled_in() {
-        return Err(config.feature_off(service.feature()));
-    }
-    let failed = |kind, source| OpenError::Store {
-        url: config.url.clone(),
-        kind,
-        source,
-    };
-    let (text, existing) = (url.to_owned(), config.existing);
-    let options: StoreOptions = config.options.exposed().collect();
-    let (store, prefix) = crate::open::blocking(move || {
-        check_directory(&text, existing)?;
-        Ok::<_, OpenError>(open_store(&text, &options))
-    })
-    .await??
-    .map_err(|error| failed(error.kind(), error.into()))?;
-    let backend = ObjectStoreBackend::open(store, prefix, config.backend_options().into()).await?;
+    let existing = config.existing;
+    let missing = move |error: StateDirError| if existing { Err(error.into()) } else { Ok(()) };
+    let (store, prefix) = open_store(config, service, url, missing).await?;
+    let options = config.backend_options().into();
+    let backend = alluvium_object_store::ObjectStoreBackend::open(store, prefix, options).await?;
     Ok(Arc::new(backend))
 }
 
-/// Checks a directory before objects are put into it: that of an engine is none, and one that has to exist is not made.
+/// Opens the checkpointer on an object store.
 #[cfg(feature = "object-store")]
-fn check_directory(url: &str, existing: bool) -> Result<(), OpenError> {
-    use alluvium_engine::{StateDir, StateDirError};
+pub(crate) async fn open_checkpointer(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+) -> Result<Arc<dyn Checkpointer>, OpenError> {
+    use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer};
 
+    let existing = config.existing;
+    let missing = move |error: StateDirError| match error {
+        StateDirError::Missing { path } if existing && !path.is_dir() => Err(OpenError::NoDirectory { path }),
+        _ => Ok(()),
+    };
+    let (store, prefix) = open_store(config, service, url, missing).await?;
+    let checkpointer = ObjectStoreCheckpointer::new(store, prefix, CheckpointerOptions::default());
+    Ok(Arc::new(checkpointer))
+}
+
+/// Opens an object store. Of a directory where nothing is, `missing` decides.
+#[cfg(feature = "object-store")]
+async fn open_store(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+    missing: impl FnOnce(StateDirError) -> Result<(), OpenError> + Send + 'static,
+) -> Result<(Arc<dyn ObjectStore>, ObjectPath), OpenError> {
+    if !service.is_compiled_in() {
+        return Err(config.feature_off(service.feature()));
+    }
+    let text = url.to_owned();
+    let options: StoreOptions = config.options.exposed().collect();
+    crate::open::blocking(move || {
+        check_directory(&text, missing)?;
+        Ok::<_, OpenError>(alluvium_object_store::open_store(&text, &options))
+    })
+    .await??
+    .map_err(|error| OpenError::Store {
+        url: config.url.clone(),
+        kind: error.kind(),
+        source: error.into(),
+    })
+}
+
+/// Checks a directory before objects are put into it: that of an engine is none.
+#[cfg(feature = "object-store")]
+fn check_directory(
+    url: &str,
+    missing: impl FnOnce(StateDirError) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
     // Of other URLs there is no path, and what is wrong with this one its own reader says better.
     let path = url::Url::parse(url)
         .ok()
@@ -125,7 +162,7 @@ fn check_directory(url: &str, existing: bool) -> Result<(), OpenError> {
             expected: Service::File.scheme().to_owned(),
         }
         .into()),
-        Err(error @ StateDirError::Missing { .. }) if existing => Err(error.into()),
+        Err(error @ StateDirError::Missing { .. }) => missing(error),
         Err(_) => Ok(()),
     }
 }
@@ -133,11 +170,23 @@ fn check_directory(url: &str, existing: bool) -> Result<(), OpenError> {
 /// Says what would open it.
 #[cfg(not(feature = "object-store"))]
 #[allow(clippy::unused_async, reason = "it is called as its twin is")]
-pub(crate) async fn open_store(
+pub(crate) async fn open_backend(
     config: &StateConfig,
     service: Service,
     _url: &str,
 ) -> Result<Arc<dyn StateBackend>, OpenError> {
+    debug_assert!(!service.is_compiled_in());
+    Err(config.feature_off(service.feature()))
+}
+
+/// Says what would open it.
+#[cfg(not(feature = "object-store"))]
+#[allow(clippy::unused_async, reason = "it is called as its twin is")]
+pub(crate) async fn open_checkpointer(
+    config: &StateConfig,
+    service: Service,
+    _url: &str,
+) -> Result<Arc<dyn Checkpointer>, OpenError> {
     debug_assert!(!service.is_compiled_in());
     Err(config.feature_off(service.feature()))
 }

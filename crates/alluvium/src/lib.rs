@@ -1,7 +1,7 @@
 //! Durable, portable state for programs that consume NATS JetStream.
 //!
 //! One dependency for everything: this crate re-exports the others behind features, and adds the one place where
-//! storage is chosen, [`open`] and its [`StateConfig`].
+//! storage is chosen, [`open`] and [`open_checkpointer`] with their [`StateConfig`].
 //!
 //! | feature | brings | default |
 //! |---|---|---|
@@ -29,6 +29,7 @@
 //! }
 //! ```
 
+mod checkpoints;
 mod config;
 mod error;
 mod features;
@@ -62,6 +63,7 @@ pub use alluvium_runtime::{
     Replica, ReplicaBuilder, ReplicaError, State, Status, Subscription, SubscriptionError,
 };
 
+pub use checkpoints::open_checkpointer;
 pub use config::StateConfig;
 pub use error::OpenError;
 pub use open::open;

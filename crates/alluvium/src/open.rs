@@ -58,7 +58,7 @@ impl StateConfig {
     /// does not exist, refuses the login, or has no such option; storage errors.
     pub async fn open(&self) -> Result<Arc<dyn StateBackend>, OpenError> {
         if let Place::Store { service, url } = self.url.place() {
-            return features::open_store(self, *service, url).await;
+            return features::open_backend(self, *service, url).await;
         }
         let config = self.clone();
         blocking(move || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alluvium::{
     BackendError, Cursor, ErrorKind, InstanceId, LogIdentity, OpenError, StateBackend, StateConfig, StateDir,
-    StateDirError, StateUrl, Timestamp, VnodeCount, open,
+    StateDirError, StateUrl, Timestamp, VnodeCount, open, open_checkpointer,
 };
 use serde_json::json;
 
@@ -102,6 +102,10 @@ async fn what_was_not_compiled_in_says_which_feature_to_turn_on() {
             continue;
         }
         let error = failed(open(&url).await);
+        if url.contains("//") {
+            let checkpoints = failed(open_checkpointer(&url).await);
+            assert_eq!(checkpoints.to_string(), error.to_string());
+        }
         assert!(
             matches!(error, OpenError::FeatureOff { feature: named, .. } if named == feature),
             "{error:?}"
@@ -173,6 +177,51 @@ async fn a_directory_of_objects_is_none_of_an_engine_and_is_not_made_if_it_has_t
     assert!(!path.exists());
     drop(StateDir::open_or_create(&path, "fjall").unwrap());
     let error = failed(config.open().await);
+    assert!(
+        error
+            .to_string()
+            .contains("belongs to the engine fjall, not file"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_engine_keeps_no_checkpoints_and_says_what_does() {
+    for place in ["memory:", "fjall:/nonexistent/state", "/nonexistent/state"] {
+        let error = failed(open_checkpointer(place).await);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(
+            error.to_string().starts_with(&format!(
+                "{place} keeps no checkpoints: they are in `file:///DIR`"
+            )),
+            "{error}"
+        );
+    }
+}
+
+#[cfg(feature = "object-store")]
+#[tokio::test]
+async fn a_directory_of_checkpoints_is_none_of_an_engine_and_is_not_made_if_it_has_to_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkpoints");
+    let config = StateConfig::new(&format!("file://{}", path.display())).unwrap();
+    let error = failed(config.clone().existing(true).open_checkpointer().await);
+    assert!(matches!(error, OpenError::NoDirectory { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(!path.exists());
+    // One that is empty is there.
+    for existing in [false, true] {
+        let checkpointer = config
+            .clone()
+            .existing(existing)
+            .open_checkpointer()
+            .await
+            .unwrap();
+        assert_eq!(checkpointer.list_checkpoints().await.unwrap(), []);
+    }
+    std::fs::remove_dir_all(&path).unwrap();
+    drop(StateDir::open_or_create(&path, "fjall").unwrap());
+    let error = failed(config.open_checkpointer().await);
     assert!(
         error
             .to_string()
