@@ -1,5 +1,7 @@
 //! What can be typed: commands, options, and their help.
 
+mod checkpoints;
+
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -7,24 +9,29 @@ use alluvium::{Durability, Filter};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use self::checkpoints::{
+    CheckpointsArgs, CheckpointsCommand, LsArgs, PruneArgs, RmArgs, ShowArgs, StoreArgs,
+    VerifyArgs as VerifyCheckpointsArgs,
+};
 use crate::secret::Secret;
 use crate::state::Place;
 
 /// Durable local state from NATS JetStream KV buckets.
 ///
 /// Follows a bucket into a state directory that survives a kill at any instant, goes on where it stopped, and can be
-/// read and verified while nobody follows.
+/// read and verified while nobody follows. Lists, verifies and prunes the checkpoints that programs keep in object stores.
 #[derive(Debug, Parser)]
 #[command(
     name = "alluvium",
     version,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed (or, for verify, different), 2 wrong usage.\n\n\
+    after_help = "Exit codes: 0 done, 1 failed (or, for verify, different or damaged), 2 wrong usage.\n\n\
         Examples:\n  \
         alluvium replicate --bucket routes --state ./routes\n  \
         alluvium get --state ./routes api.eu\n  \
-        alluvium verify --state ./routes --bucket routes"
+        alluvium verify --state ./routes --bucket routes\n  \
+        alluvium checkpoints ls --store s3://bucket/job"
 )]
 pub(crate) struct Cli {
     /// Print JSON, one object a line, errors included.
@@ -73,6 +80,10 @@ pub(crate) enum Command {
     /// anything differs. The state is compared at its cursor: changes that the bucket has had since then are
     /// differences too, and are said to be that, so stop the writers or catch up first.
     Verify(VerifyArgs),
+
+    /// List, verify and remove the checkpoints in an object store.
+    #[command(after_help = "Example:\n  alluvium checkpoints ls --store s3://bucket/job")]
+    Checkpoints(CheckpointsArgs),
 
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  alluvium completions bash > /etc/bash_completion.d/alluvium")]
@@ -252,13 +263,22 @@ pub(crate) struct ConnectionArgs {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// A duration as Go writes it: numbers with units, `1m30s`. A number alone is seconds.
+/// A time that something may take: up to a day, and not nothing.
 fn duration(text: &str) -> Result<Duration, String> {
-    let fail = || format!("{text:?} is not a time: use 5s, 500ms or 1m");
+    time(text)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= Duration::from_hours(24))
+        .ok_or_else(|| no_time(text))
+}
+
+/// A duration as Go writes it: numbers with units, `1m30s`. A number alone is seconds.
+fn time(text: &str) -> Result<Duration, String> {
+    let fail = || no_time(text);
     if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()))
-            .filter(|time| !time.is_zero())
-            .ok_or_else(fail);
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    if text.is_empty() {
+        return Err(fail());
     }
     let mut seconds = 0.0;
     let mut rest = text;
@@ -280,10 +300,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         seconds += number * unit;
         rest = &rest[letters..];
     }
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| !time.is_zero() && *time <= Duration::from_hours(24))
-        .ok_or_else(fail)
+    Duration::try_from_secs_f64(seconds).map_err(|_| fail())
+}
+
+fn no_time(text: &str) -> String {
+    format!("{text:?} is not a time: use 5s, 500ms or 1m")
 }
 
 #[cfg(test)]
@@ -318,6 +339,11 @@ mod tests {
         ] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
+        assert_eq!(time("168h"), Ok(Duration::from_hours(168)));
+        for wrong in ["", "s", "5x", "-1s", "1e400s", "..s", "5 s"] {
+            assert!(time(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -342,6 +368,10 @@ mod tests {
             "--bucket",
             "b",
         ];
+        let cli = Cli::try_parse_from(line.into_iter().chain(given)).unwrap();
+        assert!(!format!("{cli:?}").contains("hunter2"));
+        let line = ["alluvium", "checkpoints", "ls", "--store", "s3://me:hunter2@b"];
+        let given = ["--store-option", "secret_access_key=hunter2"];
         let cli = Cli::try_parse_from(line.into_iter().chain(given)).unwrap();
         assert!(!format!("{cli:?}").contains("hunter2"));
     }

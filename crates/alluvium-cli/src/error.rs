@@ -8,7 +8,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use alluvium::{BackendError, EngineError, ErrorKind, LogError, OpenError, ReplicaError, TableError};
+use alluvium::{
+    BackendError, CheckpointError, EngineError, ErrorKind, LogError, OpenError, ReplicaError, TableError,
+};
 
 use crate::context::ContextError;
 
@@ -87,6 +89,14 @@ pub(crate) enum Failure {
     NoKey { key: String, state: String },
     #[error("{summary}")]
     Differs { summary: String },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(
+        "there is no _latest in {store}: list what there is with `alluvium checkpoints ls`, and name one by its id"
+    )]
+    NoLatest { store: String },
+    #[error("{summary}")]
+    Damaged { summary: String },
     #[error(
         "stopped before the shutdown was finished: what is applied is safe, the next start goes on from it"
     )]
@@ -145,7 +155,10 @@ impl Failure {
             | Self::OtherTable { .. }
             | Self::ManyTables { .. } => ErrorKind::Invalid,
             Self::Login { .. } => return "login",
-            Self::NoBucket { .. } | Self::NoTable { .. } | Self::NoKey { .. } => ErrorKind::NotFound,
+            Self::NoBucket { .. } | Self::NoTable { .. } | Self::NoKey { .. } | Self::NoLatest { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::File { .. }
             | Self::Connect { .. }
             | Self::NoAnswer { .. }
@@ -156,6 +169,7 @@ impl Failure {
             Self::Log { source, .. } => source.kind(),
             Self::Open(error) => error.kind(),
             Self::Backend(error) => error.kind(),
+            Self::Checkpoint(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Table(error) => error.kind(),
             Self::Replica(error) => error.kind(),

@@ -1,5 +1,5 @@
 //! `alluvium`, the operator's command: replicates NATS JetStream KV buckets into local state, reads that state, and
-//! compares it with the live bucket.
+//! compares it with the live bucket; and looks after the checkpoints in an object store.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`replicate`] | `alluvium replicate` |
 //! | [`read`] | `alluvium get`, `scan` and `status` |
 //! | [`verify`] | `alluvium verify` |
+//! | [`checkpoints`] | `alluvium checkpoints ls`, `show`, `verify`, `rm` and `prune` |
 //! | [`state`] | opening and closing a state directory and its table |
 //! | [`output`] | entries, for people and as JSON |
 //! | [`progress`] | how a replica is doing, for people and as JSON |
@@ -16,6 +17,7 @@
 //! Standard output carries what was asked for and nothing else; everything said about it goes to standard error.
 
 mod args;
+mod checkpoints;
 mod connect;
 mod context;
 mod error;
@@ -61,6 +63,7 @@ fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Scan(args) => read::scan(args, output),
         Command::Status(args) => read::status(args, output),
         Command::Verify(args) => verify::run(args, output),
+        Command::Checkpoints(args) => checkpoints::run(args, output, cli.verbose),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "alluvium", &mut script);

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(
 
 async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Start)?;
-    let config = args.state.state.config()?.durability(args.durability);
+    let config = args.state.state.config("--state")?.durability(args.durability);
     // Found out before any server is asked.
     let engine = config.engine_name()?;
     let found = async {

@@ -18,11 +18,11 @@ const TABLE: &str = "kv";
 pub(crate) struct Place(Result<StateUrl, StateUrlError>);
 
 impl Place {
-    /// The configuration to open it by.
-    pub(crate) fn config(&self) -> Result<StateConfig, Failure> {
+    /// The configuration to open it by. `option` is where it was typed.
+    pub(crate) fn config(&self, option: &str) -> Result<StateConfig, Failure> {
         match &self.0 {
             Ok(url) => Ok(url.clone().into()),
-            Err(error) => Err(Failure::Usage(format!("--state: {error}"))),
+            Err(error) => Err(Failure::Usage(format!("{option}: {error}"))),
         }
     }
 }
@@ -52,7 +52,7 @@ pub(crate) fn with_state<T>(
     args: &StateArgs,
     work: impl FnOnce(&dyn Engine, Option<&EngineTable>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let engine = args.state.config()?.existing(true).open_engine()?;
+    let engine = args.state.config("--state")?.existing(true).open_engine()?;
     let work = || match existing_table(engine.as_ref(), args)? {
         Some(name) => {
             let table = EngineTable::open(Arc::clone(&engine), &name)?;
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_wrong_place_is_not_shown() {
         let place = Place::from(OsString::from("s3://me:hunter2@b"));
-        let error = place.config().unwrap_err();
+        let error = place.config("--state").unwrap_err();
         assert!(!format!("{place:?} {place} {error:?} {}", error.line()).contains("hunter2"));
     }
 

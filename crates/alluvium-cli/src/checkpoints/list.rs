@@ -1,0 +1,189 @@
+//! `alluvium checkpoints ls`: every checkpoint on a line.
+
+use std::sync::Arc;
+
+use alluvium::checkpoint::{Latest, Manifest};
+use alluvium::{CheckpointId, Timestamp};
+use serde_json::{Value, json};
+
+use super::catalog::{Catalog, Lineage, Reading, damage_of, start};
+use super::{age, count, human_time, instant, store};
+use crate::args::LsArgs;
+use crate::error::Failure;
+use crate::output::{Output, human_bytes, rfc3339, say};
+
+pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result<(), Failure> {
+    let mut catalog = Catalog::new(store::open(&args.store).await?);
+    // First, so that what it names is listed, unless it is gone.
+    let latest = catalog.latest().await?;
+    let listed = catalog.list().await?;
+    let mut rows = Vec::new();
+    for id in &listed {
+        let what = match catalog.manifest(*id).await? {
+            Reading::Read(manifest) => {
+                let lineage = catalog.lineage(&manifest).await?;
+                What::Read { manifest, lineage }
+            }
+            Reading::Unreadable(why) => What::Unreadable(why),
+            Reading::Gone => continue,
+        };
+        rows.push(Row {
+            id: *id,
+            is_latest: latest == Latest::Names(*id),
+            what,
+        });
+    }
+    let mut lines = output.lines();
+    if output.is_json() {
+        for row in &rows {
+            lines.object(&row.for_programs(now))?;
+        }
+    } else {
+        for line in table(&rows, now) {
+            lines.text(&line)?;
+        }
+    }
+    lines.finish()?;
+    if latest == Latest::None && !output.is_json() {
+        say(&if rows.is_empty() {
+            format!("no checkpoints in {}", args.store.store)
+        } else {
+            format!("there is no _latest; {}", start(&latest, &listed))
+        });
+    }
+    let damaged = rows.iter().filter(|row| row.damage().is_some()).count();
+    let mut told = Vec::new();
+    if damaged > 0 {
+        told.push(format!(
+            "{damaged} of {} cannot be restored",
+            count(rows.len(), "checkpoint", "checkpoints")
+        ));
+    }
+    told.extend(damage_of(&latest, &listed));
+    if told.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Damaged {
+        summary: format!("{}: {}", args.store.store, told.join("; ")),
+    })
+}
+
+/// One checkpoint.
+struct Row {
+    id: CheckpointId,
+    is_latest: bool,
+    what: What,
+}
+
+enum What {
+    Read {
+        manifest: Arc<Manifest>,
+        lineage: Lineage,
+    },
+    Unreadable(String),
+}
+
+impl Row {
+    /// Why it cannot be restored.
+    fn damage(&self) -> Option<&str> {
+        match &self.what {
+            What::Read { lineage, .. } => lineage.broken.as_deref(),
+            What::Unreadable(why) => Some(why),
+        }
+    }
+
+    /// When it was taken; of one that cannot be read, when it was named.
+    fn taken(&self) -> Timestamp {
+        instant(match &self.what {
+            What::Read { manifest, .. } => manifest.timestamp_ms,
+            What::Unreadable(_) => i64::try_from(self.id.millis()).unwrap_or(i64::MAX),
+        })
+    }
+
+    fn for_programs(&self, now: Timestamp) -> Value {
+        let mut line = json!({
+            "id": self.id,
+            "latest": self.is_latest,
+            "timestamp": rfc3339(self.taken()),
+            "age_seconds": age(self.taken(), now).as_secs(),
+            "damage": self.damage(),
+        });
+        if let (What::Read { manifest, lineage }, Value::Object(line)) = (&self.what, &mut line) {
+            let sizes = lineage.chain.sizes();
+            for (name, value) in [
+                ("epoch", json!(manifest.epoch)),
+                ("bytes", json!(manifest.total_size())),
+                ("full", json!(manifest.is_full())),
+                ("parent", json!(manifest.parent_id)),
+                ("chain", json!(lineage.chain.checkpoints())),
+                ("chain_base_bytes", json!(sizes.base)),
+                ("chain_delta_bytes", json!(sizes.deltas)),
+                ("operators", json!(manifest.operators.len())),
+                ("partitions", json!(manifest.files().count())),
+            ] {
+                line.insert(name.to_owned(), value);
+            }
+        }
+        line
+    }
+
+    /// The cells of the table, the last of any length.
+    fn cells(&self, now: Timestamp) -> [String; 7] {
+        let (epoch, size, operators, partitions) = match &self.what {
+            What::Read { manifest, .. } => (
+                manifest.epoch.to_string(),
+                human_bytes(manifest.total_size()),
+                manifest.operators.len().to_string(),
+                manifest.files().count().to_string(),
+            ),
+            What::Unreadable(_) => ["-"; 4].map(str::to_owned).into(),
+        };
+        let mut kind = match &self.what {
+            What::Read { lineage, .. } if self.damage().is_none() => describe(lineage),
+            _ => format!("damaged: {}", self.damage().unwrap_or_default()),
+        };
+        if self.is_latest {
+            kind.push_str(", _latest");
+        }
+        let age = human_time(age(self.taken(), now));
+        [self.id.to_string(), age, epoch, size, operators, partitions, kind]
+    }
+}
+
+/// What a checkpoint that can be restored builds on.
+pub(super) fn describe(lineage: &Lineage) -> String {
+    match lineage.chain.checkpoints() {
+        [_, parent, ..] => {
+            let sizes = lineage.chain.sizes();
+            format!(
+                "delta on {parent}, chain of {}: {} of deltas on {}",
+                lineage.chain.checkpoints().len(),
+                human_bytes(sizes.deltas),
+                human_bytes(sizes.base)
+            )
+        }
+        _ => "full".to_owned(),
+    }
+}
+
+/// The rows under their headings; nothing for none.
+fn table(rows: &[Row], now: Timestamp) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let headings = ["ID", "AGE", "EPOCH", "SIZE", "OPERATORS", "PARTITIONS", "KIND"].map(str::to_owned);
+    let table: Vec<[String; 7]> = std::iter::once(headings)
+        .chain(rows.iter().map(|row| row.cells(now)))
+        .collect();
+    let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let line = |row: &[String; 7]| {
+        let [id, numbers @ .., kind] = row;
+        let mut line = format!("{id:<width$}", width = widths[0]);
+        for (number, width) in numbers.iter().zip(&widths[1..]) {
+            line.push_str(&format!("  {number:>width$}"));
+        }
+        format!("{line}  {kind}")
+    };
+    table.iter().map(line).collect()
+}

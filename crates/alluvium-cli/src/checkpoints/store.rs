@@ -1,0 +1,89 @@
+//! Opening the store that was named, and the ways to name a checkpoint in it.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use alluvium::{CheckpointError, CheckpointId, Checkpointer};
+
+use crate::args::StoreArgs;
+use crate::error::Failure;
+use crate::secret::Secret;
+
+/// An option of the store as it was typed. What is wrong with it is told when it is used, for it may be a credential, and
+/// the command line's own errors repeat what was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreOption(Secret);
+
+impl FromStr for StoreOption {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.into()))
+    }
+}
+
+/// A checkpoint as it is named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// The one that `_latest` names.
+    Latest,
+    Id(CheckpointId),
+}
+
+impl FromStr for Named {
+    type Err = CheckpointError;
+
+    fn from_str(text: &str) -> Result<Self, CheckpointError> {
+        match text {
+            "latest" => Ok(Self::Latest),
+            id => id.parse().map(Self::Id),
+        }
+    }
+}
+
+/// Opens the store that there is. Never makes anything.
+pub(super) async fn open(args: &StoreArgs) -> Result<Arc<dyn Checkpointer>, Failure> {
+    let mut config = args.store.config("--store")?.existing(true);
+    for StoreOption(option) in &args.store_option {
+        let Some((name, value)) = option.expose().split_once('=') else {
+            return Err(Failure::Usage(
+                "--store-option: it is written NAME=VALUE".to_owned(),
+            ));
+        };
+        config = config.option(name, value);
+    }
+    Ok(config.open_checkpointer().await?)
+}
+
+/// The id of a checkpoint that was named.
+pub(super) async fn resolve(
+    checkpointer: &dyn Checkpointer,
+    named: Named,
+    args: &StoreArgs,
+) -> Result<CheckpointId, Failure> {
+    match named {
+        Named::Id(id) => Ok(id),
+        Named::Latest => checkpointer
+            .read_latest()
+            .await?
+            .ok_or_else(|| Failure::NoLatest {
+                store: args.store.to_string(),
+            }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_named_by_its_id_or_as_the_latest() {
+        let id = "018bcfe5-6800-7707-8707-070707070707";
+        assert_eq!("latest".parse::<Named>().unwrap(), Named::Latest);
+        assert_eq!(id.parse::<Named>().unwrap(), Named::Id(id.parse().unwrap()));
+        for wrong in ["", "Latest", "_latest", "018bcfe5", "../x"] {
+            assert!(wrong.parse::<Named>().is_err(), "{wrong}");
+        }
+    }
+}
