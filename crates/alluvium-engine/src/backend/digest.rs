@@ -1,122 +1,66 @@
-//! What tells one partial's bytes from another's: SHA-256.
+//! SHA-256, of many partials at a time.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use alluvium_core::Vnode;
+use alluvium_core::{Digest, Vnode};
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
-
-/// A SHA-256. Stored as 32 bytes of binary.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest([u8; 32]);
 
 /// Below this many bytes another thread costs more than it saves: a processor takes 1.4 GB/s.
 const PARALLEL_FROM: usize = 2 << 20;
 /// Threads beyond which the storage is what everybody waits for.
 const MOST_THREADS: usize = 4;
 
-impl Digest {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
+/// The digest of these bytes.
+pub(super) fn of(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
 
-    /// The digests of these partials, in their order.
-    pub(super) fn of_each(partials: &[(Vnode, Bytes)]) -> Vec<Self> {
-        Self::of_each_beside(partials, || ()).0
-    }
+/// The digests of these partials, in their order.
+pub(super) fn of_each(partials: &[(Vnode, Bytes)]) -> Vec<Digest> {
+    of_each_beside(partials, || ()).0
+}
 
-    /// The digests of these partials, in their order, taken while something else is done.
-    pub(super) fn of_each_beside<T>(
-        partials: &[(Vnode, Bytes)],
-        beside: impl FnOnce() -> T,
-    ) -> (Vec<Self>, T) {
-        let threads = if are_large(partials) {
-            let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            processors.min(MOST_THREADS).min(partials.len())
-        } else {
-            1
-        };
-        let digests: Vec<OnceLock<Self>> = partials.iter().map(|_| OnceLock::new()).collect();
-        let next = AtomicUsize::new(0);
-        let take_turns = || {
-            while let Some((digest, (_, bytes))) = {
-                let turn = next.fetch_add(1, Ordering::Relaxed);
-                digests.get(turn).zip(partials.get(turn))
-            } {
-                digest.get_or_init(|| Self::of(bytes));
-            }
-        };
-        let done = thread::scope(|scope| {
-            for _ in 1..threads {
-                // Without another thread, this one does it all.
-                let _ = thread::Builder::new().spawn_scoped(scope, take_turns);
-            }
-            let done = beside();
-            take_turns();
-            done
-        });
-        let digests = digests.into_iter().zip(partials);
-        let digests = digests
-            .map(|(digest, (_, bytes))| digest.into_inner().unwrap_or_else(|| Self::of(bytes)))
-            .collect();
-        (digests, done)
-    }
-
-    #[cfg(test)]
-    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
+/// The digests of these partials, in their order, taken while something else is done.
+pub(super) fn of_each_beside<T>(partials: &[(Vnode, Bytes)], beside: impl FnOnce() -> T) -> (Vec<Digest>, T) {
+    let threads = if are_large(partials) {
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        processors.min(MOST_THREADS).min(partials.len())
+    } else {
+        1
+    };
+    let digests: Vec<OnceLock<Digest>> = partials.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let take_turns = || {
+        while let Some((digest, (_, bytes))) = {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            digests.get(turn).zip(partials.get(turn))
+        } {
+            digest.get_or_init(|| of(bytes));
+        }
+    };
+    let done = thread::scope(|scope| {
+        for _ in 1..threads {
+            // Without another thread, this one does it all.
+            let _ = thread::Builder::new().spawn_scoped(scope, take_turns);
+        }
+        let done = beside();
+        take_turns();
+        done
+    });
+    let digests = digests.into_iter().zip(partials);
+    let digests = digests
+        .map(|(digest, (_, bytes))| digest.into_inner().unwrap_or_else(|| of(bytes)))
+        .collect();
+    (digests, done)
 }
 
 /// Whether it takes long enough to take the digests of these partials that it is worth another thread.
 pub(super) fn are_large(partials: &[(Vnode, Bytes)]) -> bool {
     partials.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= PARALLEL_FROM
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Binary;
-
-        impl serde::de::Visitor<'_> for Binary {
-            type Value = Digest;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("32 bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
-                let digest = bytes
-                    .try_into()
-                    .map_err(|_| E::invalid_length(bytes.len(), &self))?;
-                Ok(Digest(digest))
-            }
-        }
-
-        deserializer.deserialize_bytes(Binary)
-    }
 }
 
 #[cfg(test)]
@@ -127,7 +71,7 @@ mod tests {
     #[test]
     fn a_digest_is_the_sha_256() {
         assert_eq!(
-            Digest::of(b"abc").to_string(),
+            of(b"abc").to_string(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }
@@ -140,9 +84,9 @@ mod tests {
             .zip(sizes)
             .map(|(number, size)| (Vnode::new(number), Bytes::from(vec![7; size])))
             .collect();
-        let one_by_one: Vec<_> = partials.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
-        assert_eq!(Digest::of_each(&partials), one_by_one);
-        assert_eq!(Digest::of_each_beside(&partials, || 7), (one_by_one.clone(), 7));
-        assert_eq!(Digest::of_each(&partials[..2]), one_by_one[..2]);
+        let one_by_one: Vec<_> = partials.iter().map(|(_, bytes)| of(bytes)).collect();
+        assert_eq!(of_each(&partials), one_by_one);
+        assert_eq!(of_each_beside(&partials, || 7), (one_by_one.clone(), 7));
+        assert_eq!(of_each(&partials[..2]), one_by_one[..2]);
     }
 }

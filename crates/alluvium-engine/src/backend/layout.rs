@@ -1,11 +1,11 @@
 //! How partials, seals and the head are laid out in their spaces: names, keys, records.
 
-use alluvium_core::{AssignmentVersion, BackendError, Epoch, InstanceId, KeyRange, Vnode, VnodeCount};
+use alluvium_core::{
+    AssignmentVersion, BackendError, Digest, Epoch, InstanceId, KeyRange, Vnode, VnodeCount,
+};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::digest::Digest;
 
 /// The space of everything but the bytes of partials.
 pub(super) const SPACE: &str = "partials";

@@ -12,7 +12,7 @@ use alluvium_core::{AssignmentVersion, BackendError, BackendOptions, Epoch, Inst
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 
-use super::digest::Digest;
+use super::digest;
 use super::layout::{self, Head, RecordError, Seal};
 use super::report::Report;
 use super::runs::{Meter, Runs};
@@ -115,7 +115,7 @@ impl Store {
                 Err(corrupt(location(), RecordError::NoBytes))
             };
         };
-        let digest = Digest::of(&bytes);
+        let digest = digest::of(&bytes);
         if !partial.is_of(bytes.len(), digest) {
             let error = RecordError::OtherBytes {
                 found: bytes.len(),

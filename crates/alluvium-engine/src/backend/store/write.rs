@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::Store;
 use crate::WriteBatch;
-use crate::backend::digest::{Digest, are_large};
+use crate::backend::digest::{are_large, of_each, of_each_beside};
 use crate::backend::layout::{self, Head, Partial, Seal};
 use crate::backend::view::View;
 
@@ -69,12 +69,11 @@ impl Store {
             // To take their digests is as much work as to commit them, so both go on at once. Until there is a record
             // nobody sees the bytes, and those of a kill or a failure in between go with their run.
             let bytes = std::mem::take(&mut batch);
-            let (digests, committed) =
-                Digest::of_each_beside(&writing.partials, || self.commit(bytes, &what));
+            let (digests, committed) = of_each_beside(&writing.partials, || self.commit(bytes, &what));
             committed?;
             digests
         } else {
-            Digest::of_each(&writing.partials)
+            of_each(&writing.partials)
         };
         let space = self.space()?;
         if view.head.vnodes.is_none() {
@@ -106,7 +105,7 @@ impl Store {
 impl Writing {
     /// Checks that an epoch was sealed with these partials.
     fn check_same(&self, seal: &Seal) -> Result<(), BackendError> {
-        let digests = Digest::of_each(&self.partials);
+        let digests = of_each(&self.partials);
         for ((vnode, bytes), digest) in self.partials.iter().zip(digests) {
             let sealed = seal.partial(*vnode);
             if !sealed.is_some_and(|sealed| sealed.is_of(bytes.len(), digest)) {
