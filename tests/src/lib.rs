@@ -6,6 +6,7 @@
 pub mod azurite;
 pub mod bucket;
 pub mod ceph;
+pub mod checkpoints;
 pub mod command;
 pub mod engine;
 pub mod feed;

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium::{InstanceId, StateBackend, StateConfig, Vnode, VnodeCount};
+use alluvium_object_store::{StoreOptions, open_store};
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 use super::{Orders, Part, Participant};
 use crate::StoreServer;
@@ -60,6 +63,16 @@ impl Place {
             .open()
             .await
             .expect("the store is opened")
+    }
+
+    /// The store, and the prefix in it that is this place.
+    ///
+    /// # Panics
+    ///
+    /// If it does not open.
+    pub fn store(&self) -> (Arc<dyn ObjectStore>, Path) {
+        let options: StoreOptions = self.options.iter().cloned().collect();
+        open_store(&self.url, &options).expect("the store is opened")
     }
 
     /// A process that shares it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use alluvium::{AssignmentVersion, BackendError, Epoch, ErrorKind, InstanceId, Vnode};
+use alluvium::{AssignmentVersion, BackendError, CheckpointId, Epoch, ErrorKind, InstanceId, Vnode};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,14 @@ pub enum Part {
         /// What the first one writes.
         vnodes: Vec<Vnode>,
     },
+    /// Takes one checkpoint after the other, until it is killed.
+    Checkpoints {
+        /// Whether it prunes, before the first and after every [`ROUND`](super::state::ROUND) of them. Only who is
+        /// alone can: its prunes have no grace period. It waits for a line after each.
+        prunes: bool,
+        /// Whether it asks for leave before and after each request to the store.
+        asks: bool,
+    },
 }
 
 /// What a participant tells.
@@ -65,6 +73,14 @@ pub enum Told {
     Sealed(Epoch),
     /// The latest epoch that is sealed.
     Latest(Option<Epoch>),
+    /// A checkpoint has its name.
+    Began(CheckpointId),
+    /// A checkpoint of this epoch is what `_latest` names, as far as the checkpointer says.
+    Announced(CheckpointId, Epoch),
+    /// A checkpoint is not announced: somebody else came first.
+    Outrun(CheckpointId),
+    /// What is not kept was removed, and these were given up, which were never completed.
+    Pruned(Vec<CheckpointId>),
     /// What each handle of a race was answered.
     Raced(Vec<Answer>),
     /// It was refused, and ends.
@@ -98,6 +114,10 @@ pub enum When {
 pub enum Request {
     /// To store an object, whatever there is.
     Put,
+    /// To store a part of an object that is uploaded.
+    Part,
+    /// To make an object of the parts that were uploaded.
+    Complete,
     /// To store an object where there is none, or in place of the one that is known.
     ConditionalPut,
     /// To read an object or a part of it.
@@ -113,7 +133,10 @@ pub enum Request {
 impl Request {
     /// Whether it is one that stores something.
     pub fn writes(self) -> bool {
-        matches!(self, Self::Put | Self::ConditionalPut | Self::Copy)
+        matches!(
+            self,
+            Self::Put | Self::Part | Self::Complete | Self::ConditionalPut | Self::Copy
+        )
     }
 }
 

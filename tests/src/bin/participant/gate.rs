@@ -7,11 +7,12 @@ use std::sync::Arc;
 use alluvium_e2e::participant::{Request, Step, When};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 use crate::parent::Parent;
@@ -95,7 +96,12 @@ impl ObjectStore for Gate {
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let sent = self.store.put_multipart_opts(location, opts);
-        self.through(Request::Put, location, sent).await
+        let upload = self.through(Request::Put, location, sent).await?;
+        Ok(Box::new(GatedUpload {
+            upload,
+            gate: self.clone(),
+            location: location.clone(),
+        }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -146,5 +152,32 @@ impl ObjectStore for Gate {
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         let sent = self.store.rename_opts(from, to, options);
         self.through(Request::Copy, to, sent).await
+    }
+}
+
+/// An upload whose every request waits for leave too.
+#[derive(Debug)]
+struct GatedUpload {
+    upload: Box<dyn MultipartUpload>,
+    gate: Gate,
+    location: Path,
+}
+
+#[async_trait]
+impl MultipartUpload for GatedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let sent = self.upload.put_part(data);
+        let (gate, location) = (self.gate.clone(), self.location.clone());
+        async move { gate.through(Request::Part, &location, sent).await }.boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let sent = self.upload.complete();
+        self.gate.through(Request::Complete, &self.location, sent).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let sent = self.upload.abort();
+        self.gate.through(Request::Delete, &self.location, sent).await
     }
 }

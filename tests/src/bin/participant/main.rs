@@ -1,6 +1,7 @@
 //! A participant of the checkpoint protocol, for the tests that stop it at every step: see
 //! `alluvium_e2e::participant`, which starts it.
 
+mod checkpoints;
 mod fence;
 mod gate;
 mod parent;
@@ -11,8 +12,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use alluvium::{BackendOptions, InstanceId, VnodeCount};
-use alluvium_e2e::participant::{Orders, Part};
-use alluvium_object_store::{ObjectStoreBackend, ObjectStoreOptions, StoreOptions, open_store};
+use alluvium_e2e::participant::{Orders, Part, state};
+use alluvium_object_store::{
+    ObjectStoreBackend, ObjectStoreCheckpointer, ObjectStoreOptions, StoreOptions, open_store,
+};
 use anyhow::{Context as _, Result};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -54,6 +57,10 @@ async fn run() -> Result<()> {
             fence::run(&gate(shared), instance, version, &parent).await;
             Ok(())
         }
+        Part::Checkpoints { prunes, asks } => {
+            let shared = if asks { gate(shared) } else { shared };
+            checkpoints::run(&shared, prunes, &parent).await
+        }
         Part::Race { instances, vnodes } => race::run(&shared, &instances, &vnodes, &parent).await,
     }
 }
@@ -87,5 +94,10 @@ impl Shared {
         let options = BackendOptions::default().instance(instance).vnodes(self.vnodes);
         let options = ObjectStoreOptions::from(options);
         ObjectStoreBackend::open(Arc::clone(&self.store), self.prefix.clone(), options).await
+    }
+
+    /// A handle for checkpoints.
+    fn checkpointer(&self) -> ObjectStoreCheckpointer {
+        ObjectStoreCheckpointer::new(Arc::clone(&self.store), self.prefix.clone(), state::options())
     }
 }
