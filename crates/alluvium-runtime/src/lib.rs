@@ -1,5 +1,6 @@
 //! What drives the traits: a [`Replica`] reads a [`Log`](alluvium_core::Log) into a
-//! [`Table`](alluvium_core::Table) and keeps it there.
+//! [`Table`](alluvium_core::Table) and keeps it there. A [`Recovery`] brings operators and sources back to a checkpoint of a
+//! [`Checkpointer`](alluvium_core::Checkpointer).
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
 //!

@@ -30,8 +30,11 @@ pub use self::report::{LatestFound, RecoveryReport, Restored, Skipped};
 /// use std::collections::BTreeMap;
 /// use std::sync::Arc;
 ///
-/// use alluvium_core::{BoxError, Checkpointer, Epoch};
-/// use alluvium_runtime::{Recovered, RecoveredFrom, Recovery, RecoveryError, Restorable};
+/// use alluvium_core::BoxError;
+/// # use alluvium_core::checkpoint::Manifest;
+/// # use alluvium_core::{Checkpointer as _, Epoch};
+/// use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer, StoreOptions, open_store};
+/// use alluvium_runtime::{RecoveredFrom, Recovery, Restorable};
 /// use bytes::Bytes;
 ///
 /// /// Counts by word, in partitions. A snapshot is all of them in JSON, a delta those that changed.
@@ -66,15 +69,31 @@ pub use self::report::{LatestFound, RecoveryReport, Restored, Skipped};
 ///     }
 /// }
 ///
-/// async fn start(checkpointer: Arc<dyn Checkpointer>) -> Result<(Count, Epoch), RecoveryError> {
-///     let mut count = Count { partitions: Vec::new() };
-///     let recovered = Recovery::new(checkpointer).run(&mut [&mut count], &mut []).await?;
-///     println!("{}", recovered.report);
-///     if let RecoveredFrom::Checkpoint { id, .. } = recovered.from {
-///         println!("the first delta builds on {id}");
-///     }
-///     Ok((count, recovered.next_epoch))
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (store, prefix) = open_store("memory:", &StoreOptions::default())?;
+/// let checkpointer = Arc::new(ObjectStoreCheckpointer::new(store, prefix, CheckpointerOptions::default()));
+/// # let id = checkpointer.begin().await?;
+/// # let mut files = Vec::new();
+/// # for partition in 0..16 {
+/// #     let snapshot = r#"{"alluvium":7}"#.into();
+/// #     files.push(checkpointer.save_snapshot(id, "count", partition, snapshot).await?);
+/// # }
+/// # checkpointer.save_manifest(&Manifest::new(id, Epoch::FIRST, 0).operator("count", files)).await?;
+/// # checkpointer.update_latest(id).await?;
+/// // There has been a checkpoint, of epoch 1.
+/// let mut count = Count { partitions: Vec::new() };
+/// let recovered = Recovery::new(checkpointer).run(&mut [&mut count], &mut []).await?;
+/// match recovered.from {
+///     RecoveredFrom::Fresh => println!("everything is read from its beginning"),
+///     RecoveredFrom::Checkpoint { id, .. } => println!("the next deltas build on {id}"),
 /// }
+/// // What was tried, skipped and done, a line each: it belongs into the log.
+/// println!("{}", recovered.report);
+/// assert_eq!(count.partitions[3]["alluvium"], 7);
+/// assert_eq!(recovered.next_epoch.get(), 2);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 #[must_use = "a recovery does nothing before it is run"]
@@ -102,7 +121,6 @@ pub struct Recovered {
 
 /// What was recovered from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum RecoveredFrom {
     /// There has never been a checkpoint: the operators are empty, and no source was sought.
     Fresh,

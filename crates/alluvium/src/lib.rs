@@ -60,7 +60,9 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    Replica, ReplicaBuilder, ReplicaError, State, Status, Subscription, SubscriptionError,
+    LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
+    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Seekable, Skipped, SourceMismatch, State,
+    Status, Subscription, SubscriptionError,
 };
 
 pub use checkpoints::open_checkpointer;

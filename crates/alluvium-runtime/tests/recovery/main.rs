@@ -2,134 +2,22 @@
 //! damage in the store is in `recovery_matrix`.
 
 mod parts;
+mod place;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::checkpoint::{FileKind, FilePlace, Manifest, Mismatch, SourcePosition, SourceState};
-use alluvium_core::{CheckpointId, Checkpointer, Epoch, ErrorKind};
-use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer};
-use alluvium_runtime::{RecoveredFrom, Recovery, RecoveryError, SourceMismatch};
-use bytes::Bytes;
-use object_store::memory::InMemory;
+use alluvium_core::checkpoint::{Mismatch, SourceState};
+use alluvium_core::{Epoch, ErrorKind};
+use alluvium_runtime::{RecoveredFrom, Recovery, RecoveryError, Seekable, SourceMismatch};
+use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
-use object_store::{ObjectStore, ObjectStoreExt as _};
 
-use crate::parts::{Calls, Manner, Operator, Source, taken};
-
-/// A store and what writes into it.
-struct Place {
-    store: Arc<InMemory>,
-    checkpointer: Arc<ObjectStoreCheckpointer>,
-    calls: Calls,
-}
-
-/// The files of an operator's partitions.
-type Files = Vec<(FileKind, Bytes)>;
-
-fn snapshot(content: &str) -> (FileKind, Bytes) {
-    (FileKind::Snapshot, content.to_owned().into())
-}
-
-fn delta(content: &str) -> (FileKind, Bytes) {
-    (FileKind::Delta, content.to_owned().into())
-}
-
-fn file(offset: u64) -> SourcePosition {
-    SourcePosition::File {
-        path: "orders.log".to_owned(),
-        offset,
-    }
-}
-
-impl Place {
-    fn new() -> Self {
-        let store = Arc::new(InMemory::new());
-        Self {
-            checkpointer: checkpointer(store.clone()),
-            store,
-            calls: Calls::default(),
-        }
-    }
-
-    fn recovery(&self) -> Recovery {
-        Recovery::new(self.checkpointer.clone())
-    }
-
-    fn operator(&self, name: &'static str, partitions: u32) -> Operator {
-        Operator::new(name, partitions, &self.calls)
-    }
-
-    fn source(&self, name: &'static str) -> Source {
-        Source::new(name, &self.calls)
-    }
-
-    /// The newest checkpoint from now on.
-    async fn save(
-        &self,
-        epoch: u64,
-        parent: Option<CheckpointId>,
-        operators: &[(&str, Files)],
-        sources: &[(&str, SourceState)],
-    ) -> CheckpointId {
-        let id = self.checkpointer.begin().await.unwrap();
-        let mut manifest = Manifest::new(id, Epoch::new(epoch).unwrap(), 0);
-        manifest.parent_id = parent;
-        for (operator, files) in operators {
-            let mut saved = Vec::new();
-            for (partition, (kind, bytes)) in (0..).zip(files) {
-                let place = FilePlace {
-                    id,
-                    operator,
-                    partition,
-                    kind: *kind,
-                };
-                saved.push(self.checkpointer.save(place, bytes.clone()).await.unwrap());
-            }
-            manifest = manifest.operator(*operator, saved);
-        }
-        for (source, position) in sources {
-            manifest = manifest.source(*source, position.clone());
-        }
-        self.checkpointer.save_manifest(&manifest).await.unwrap();
-        self.checkpointer.update_latest(id).await.unwrap();
-        id
-    }
-
-    /// A checkpoint of the operator `op` with one partition.
-    async fn save_op(&self, epoch: u64, content: &str) -> CheckpointId {
-        self.save(epoch, None, &[("op", vec![snapshot(content)])], &[])
-            .await
-    }
-
-    /// Turns over the last byte of an object.
-    async fn damage(&self, path: &str) {
-        let path = Path::parse(path).unwrap();
-        let mut bytes = self
-            .store
-            .get(&path)
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            .to_vec();
-        *bytes.last_mut().unwrap() ^= 0x80;
-        self.store.put(&path, bytes.into()).await.unwrap();
-    }
-
-    async fn damage_op(&self, id: CheckpointId) {
-        self.damage(&format!("{id}/operators/op/partition-0.snap")).await;
-    }
-}
-
-fn checkpointer(store: Arc<dyn ObjectStore>) -> Arc<ObjectStoreCheckpointer> {
-    let options = CheckpointerOptions::default();
-    Arc::new(ObjectStoreCheckpointer::new(store, Path::default(), options))
-}
+use crate::parts::{Manner, taken};
+use crate::place::{Files, Place, checkpointer, delta, file, snapshot};
 
 #[tokio::test]
 async fn everybody_is_asked_in_order() {
@@ -257,8 +145,7 @@ async fn sources_that_do_not_fit_are_told_all_at_once() {
     let [mut fits, mut gone, mut unreadable, mut missing] =
         ["fits", "gone", "unreadable", "missing"].map(|name| place.source(name));
     gone.can_seek = false;
-    let sources: &mut [&mut dyn alluvium_runtime::Seekable] =
-        &mut [&mut fits, &mut gone, &mut unreadable, &mut missing];
+    let sources: &mut [&mut dyn Seekable] = &mut [&mut fits, &mut gone, &mut unreadable, &mut missing];
     let error = place.recovery().run(&mut [&mut op], sources).await.unwrap_err();
     let RecoveryError::Sources { mismatches, .. } = &error else {
         panic!("{error}")
@@ -291,7 +178,7 @@ async fn sources_that_do_not_fit_are_told_all_at_once() {
     assert_eq!(taken(&place.calls), ["op reset"]);
 
     let allowing = place.recovery().allow_missing(true).allow_unknown(true);
-    let sources: &mut [&mut dyn alluvium_runtime::Seekable] = &mut [&mut fits, &mut missing];
+    let sources: &mut [&mut dyn Seekable] = &mut [&mut fits, &mut missing];
     allowing.run(&mut [&mut op], sources).await.unwrap();
     assert_eq!(taken(&place.calls), ["op reset", "op restore 0", "fits seek 1"]);
 }

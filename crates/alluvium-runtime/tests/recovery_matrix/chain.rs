@@ -68,8 +68,7 @@ impl ChainOf {
             }
             for (operator, name) in OPERATORS.into_iter().enumerate() {
                 let mut files = Vec::new();
-                for partition in 0..shape.partitions {
-                    let content = &mut state[operator][partition];
+                for (partition, content) in state[operator].iter_mut().enumerate() {
                     let changes = changes(&mut random, content, round == 0);
                     apply(content, &changes);
                     let full = round == 0 || random.percent(shape.snapshots_percent);
@@ -141,19 +140,14 @@ async fn save(
     changes: &Changes,
 ) -> PartitionFile {
     let partition = u32::try_from(partition).unwrap();
-    let saved = match full {
-        Some(content) => {
-            let bytes = serde_json::to_vec(content).unwrap();
-            checkpointer.save_snapshot(id, operator, partition, bytes.into())
-        }
-        None => {
-            let bytes = if changes.is_empty() {
-                Vec::new()
-            } else {
-                serde_json::to_vec(changes).unwrap()
-            };
-            checkpointer.save_delta(id, operator, partition, bytes.into())
-        }
+    let saved = if let Some(content) = full {
+        let bytes = serde_json::to_vec(content).unwrap();
+        checkpointer.save_snapshot(id, operator, partition, bytes.into())
+    } else if changes.is_empty() {
+        checkpointer.save_delta(id, operator, partition, Bytes::new())
+    } else {
+        let bytes = serde_json::to_vec(changes).unwrap();
+        checkpointer.save_delta(id, operator, partition, bytes.into())
     };
     saved.await.unwrap()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_conformance::{Fault, FaultyStore, Random};
-use alluvium_core::checkpoint::{LATEST, Manifest};
+use alluvium_core::checkpoint::{LATEST, MANIFEST, Manifest};
 use alluvium_core::{Checkpointer as _, Epoch, ErrorKind};
 use alluvium_runtime::{Recovered, RecoveredFrom, Recovery, RecoveryError};
 use bytes::Bytes;
@@ -37,26 +37,28 @@ enum Damage {
 impl Damage {
     const ALL: [Self; 4] = [Self::Flip, Self::Cut, Self::OtherContent, Self::Remove];
 
-    /// What the object is then; `None` if that is what it was.
-    fn of(self, content: &Bytes, at: usize) -> Option<Option<Bytes>> {
+    /// Does it to an object, and says whether that is another one now.
+    async fn apply(self, store: &InMemory, path: &str, content: &Bytes, at: usize) -> bool {
         let mut damaged = content.to_vec();
         match self {
-            Self::Remove => return Some(None),
+            Self::Remove => {
+                store.delete(&Path::parse(path).unwrap()).await.unwrap();
+                return true;
+            }
             Self::Cut => damaged.truncate(content.len() / 2),
             Self::Flip if content.is_empty() => damaged.push(0),
             Self::Flip => damaged[at % content.len()] ^= 1 << (at % 8),
-            Self::OtherContent => damaged.iter_mut().for_each(|byte| *byte = b'x'),
+            Self::OtherContent => damaged.fill(b'x'),
         }
-        (damaged != content[..]).then(|| Some(damaged.into()))
+        let changed = damaged != content[..];
+        put(store, path, damaged).await;
+        changed
     }
 }
 
-async fn replace(store: &InMemory, path: &str, content: Option<Bytes>) {
+async fn put(store: &InMemory, path: &str, content: Vec<u8>) {
     let path = Path::parse(path).unwrap();
-    match content {
-        Some(content) => drop(store.put(&path, content.into()).await.unwrap()),
-        None => store.delete(&path).await.unwrap(),
-    }
+    store.put(&path, content.into()).await.unwrap();
 }
 
 /// Recovers into a program that holds something else before.
@@ -155,11 +157,10 @@ async fn each_object_in_turn(shape: Shape, damage: Damage) {
     check(&chain, chain.store.fork(), &BTreeSet::new(), "nothing").await;
     let mut outcomes = BTreeSet::new();
     for (number, (path, content)) in objects.iter().enumerate() {
-        let Some(other) = damage.of(content, number * 31) else {
-            continue;
-        };
         let store = chain.store.fork();
-        replace(&store, path, other).await;
+        if !damage.apply(&store, path, content, number * 31).await {
+            continue;
+        }
         let damaged = BTreeSet::from([path.clone()]);
         outcomes.insert(chain.newest_whole(&damaged));
         check(&chain, store, &damaged, &format!("{damage:?} {path}")).await;
@@ -220,7 +221,7 @@ async fn every_byte_of_a_manifest_and_of_the_pointer_is_flipped() {
     let objects = chain.objects().await;
     let without_digest = objects
         .iter()
-        .filter(|(path, _)| path.ends_with(".json") || *path == LATEST);
+        .filter(|(path, _)| path.ends_with(MANIFEST) || *path == LATEST);
     for (path, content) in without_digest {
         let text = str::from_utf8(content).unwrap();
         // By another name it is a field that is not known, and not checked: the rest is as it was.
@@ -229,7 +230,7 @@ async fn every_byte_of_a_manifest_and_of_the_pointer_is_flipped() {
             let store = chain.store.fork();
             let mut flipped = content.to_vec();
             flipped[at] ^= 1;
-            replace(&store, path, Some(flipped.into())).await;
+            put(&store, path, flipped).await;
             let mut damaged = BTreeSet::from([path.clone()]);
             if unchecked
                 .as_ref()
@@ -259,11 +260,10 @@ async fn any_damage_falls_back_to_the_newest_whole_checkpoint() {
         for _ in 0..=random.below(4) {
             let (path, content) = &objects[random.index(objects.len())];
             let damage = Damage::ALL[random.index(4)];
-            // What is no damage to it, and what is damaged already, stays as it is.
-            if let Some(other) = damage.of(content, random.index(10_000))
-                && damaged.insert(path.clone())
-            {
-                replace(&store, path, other).await;
+            let at = random.index(10_000);
+            // What is damaged already would be mended.
+            if !damaged.contains(path) && damage.apply(&store, path, content, at).await {
+                damaged.insert(path.clone());
             }
         }
         check(&chain, store, &damaged, &format!("seed {seed}: {damaged:?}")).await;
@@ -288,7 +288,7 @@ async fn a_store_that_fails_is_no_reason_to_go_back() {
         .iter()
         .filter(|(path, content)| path.starts_with(&newest) && content.len() > 2);
     let (path, content) = delta.clone().next().expect("a delta of the newest");
-    replace(&damaged, path, Damage::Flip.of(content, 0).unwrap()).await;
+    assert!(Damage::Flip.apply(&damaged, path, content, 0).await);
     for (store, expected) in [(chain.store.fork(), 2), (damaged, 1)] {
         let store: Arc<dyn ObjectStore> = Arc::new(store);
         let counted = FaultyStore::sound(store.clone());
