@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use async_trait::async_trait;
 
 use crate::guardian::{Daemon, Directory};
 use crate::nats_server::free_port;
-use crate::store::{self, StoreServer, Traits};
+use crate::store::{self, BUCKET, RemoteStore, StoreServer, Traits};
 
-const CONTAINER: &str = "alluvium";
 /// The account that every Azurite has, and its published key.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
@@ -58,9 +58,8 @@ impl Azurite {
             daemon,
             _directory: directory,
         };
-        let container = format!("{}/{CONTAINER}?restype=container", azurite.endpoint());
         let begin = Instant::now();
-        while let Err(error) = store::put_as_azure(&container, ACCOUNT, KEY).await {
+        while let Err(error) = azurite.make_bucket(BUCKET).await {
             ensure!(
                 begin.elapsed() < PATIENCE,
                 "azurite-blob does not answer: {error:#}\n{}",
@@ -71,33 +70,23 @@ impl Azurite {
         Ok(azurite)
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Its process, to send it signals.
     pub fn process_id(&self) -> u32 {
         self.daemon.id()
     }
+}
 
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/{ACCOUNT}", self.port)
-    }
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/{ACCOUNT}")
 }
 
 impl StoreServer for Azurite {
     fn url(&self, prefix: &str) -> String {
-        format!("az://{CONTAINER}/{prefix}")
+        self.url_in(BUCKET, prefix)
     }
 
     fn options(&self) -> Vec<(String, String)> {
-        store::options([
-            ("azure_storage_endpoint", &self.endpoint()),
-            ("azure_storage_account_name", ACCOUNT),
-            ("azure_storage_account_key", KEY),
-            ("allow_http", "true"),
-        ])
+        self.options_at(self.port)
     }
 
     fn traits(&self) -> Traits {
@@ -106,6 +95,31 @@ impl StoreServer for Azurite {
             lists_after: false,
             ..Traits::default()
         }
+    }
+}
+
+#[async_trait]
+impl RemoteStore for Azurite {
+    fn url_in(&self, bucket: &str, prefix: &str) -> String {
+        format!("az://{bucket}/{prefix}")
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn options_at(&self, port: u16) -> Vec<(String, String)> {
+        store::options([
+            ("azure_storage_endpoint", &endpoint(port)),
+            ("azure_storage_account_name", ACCOUNT),
+            ("azure_storage_account_key", KEY),
+            ("allow_http", "true"),
+        ])
+    }
+
+    async fn make_bucket(&self, name: &str) -> Result<()> {
+        let container = format!("{}/{name}?restype=container", endpoint(self.port));
+        store::put_as_azure(&container, ACCOUNT, KEY).await
     }
 }
 

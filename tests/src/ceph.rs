@@ -9,11 +9,11 @@ mod cluster;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use async_trait::async_trait;
 
 use self::cluster::Cluster;
-use crate::store::{self, StoreServer, Traits};
+use crate::store::{self, BUCKET, RemoteStore, StoreServer, Traits};
 
-const BUCKET: &str = "alluvium";
 const ACCESS_KEY: &str = "alluvium-access-key";
 const SECRET_KEY: &str = "alluvium-secret-key";
 const REGION: &str = "us-east-1";
@@ -52,29 +52,22 @@ impl Ceph {
         }
         let ceph = Self { cluster };
         ceph.cluster.create_user(ACCESS_KEY, SECRET_KEY)?;
-        let bucket = format!("{}/{BUCKET}", ceph.endpoint());
-        store::put_as_aws(&bucket, ACCESS_KEY, SECRET_KEY, REGION).await?;
+        ceph.make_bucket(BUCKET).await?;
         Ok(ceph)
     }
+}
 
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.cluster.gateway())
-    }
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 impl StoreServer for Ceph {
     fn url(&self, prefix: &str) -> String {
-        format!("s3://{BUCKET}/{prefix}")
+        self.url_in(BUCKET, prefix)
     }
 
     fn options(&self) -> Vec<(String, String)> {
-        store::options([
-            ("aws_endpoint", &self.endpoint()),
-            ("aws_access_key_id", ACCESS_KEY),
-            ("aws_secret_access_key", SECRET_KEY),
-            ("aws_region", REGION),
-            ("allow_http", "true"),
-        ])
+        self.options_at(self.port())
     }
 
     fn traits(&self) -> Traits {
@@ -82,5 +75,31 @@ impl StoreServer for Ceph {
             quoted_etags: false,
             ..Traits::default()
         }
+    }
+}
+
+#[async_trait]
+impl RemoteStore for Ceph {
+    fn url_in(&self, bucket: &str, prefix: &str) -> String {
+        format!("s3://{bucket}/{prefix}")
+    }
+
+    fn port(&self) -> u16 {
+        self.cluster.gateway()
+    }
+
+    fn options_at(&self, port: u16) -> Vec<(String, String)> {
+        store::options([
+            ("aws_endpoint", &endpoint(port)),
+            ("aws_access_key_id", ACCESS_KEY),
+            ("aws_secret_access_key", SECRET_KEY),
+            ("aws_region", REGION),
+            ("allow_http", "true"),
+        ])
+    }
+
+    async fn make_bucket(&self, name: &str) -> Result<()> {
+        let bucket = format!("{}/{name}", endpoint(self.port()));
+        store::put_as_aws(&bucket, ACCESS_KEY, SECRET_KEY, REGION).await
     }
 }

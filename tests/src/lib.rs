@@ -4,6 +4,7 @@
 //! test that passes.
 
 pub mod azurite;
+pub mod backend;
 pub mod bucket;
 pub mod ceph;
 pub mod checkpoints;
@@ -19,16 +20,18 @@ pub mod proxy;
 pub mod s3_server;
 pub mod state;
 pub mod store;
+pub mod unusable;
 pub mod wait;
 pub mod zombies;
 
 pub use azurite::Azurite;
+pub use backend::open_backend;
 pub use ceph::Ceph;
 pub use files::Files;
 pub use nats_server::NatsServer;
 pub use proxy::Proxy;
 pub use s3_server::S3Server;
-pub use store::StoreServer;
+pub use store::{RemoteStore, StoreServer};
 
 use anyhow::Context as _;
 

@@ -37,7 +37,17 @@ impl Proxy {
     ///
     /// If there is no free port.
     pub async fn start(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(0, target).await
+    }
+
+    /// A proxy on this port, to that port of this machine.
+    ///
+    /// # Panics
+    ///
+    /// If somebody else has the port.
+    pub async fn start_at(port: u16, target: u16) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let faults = Arc::new(Faults {
             cuts: watch::Sender::new(0),
@@ -55,9 +65,21 @@ impl Proxy {
         }
     }
 
-    /// Where to connect instead of the server.
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where a client of NATS is to connect instead of the server.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it, and returns when nobody listens on its port any more.
+    pub async fn end(mut self) {
+        self.accepting.abort();
+        // It was aborted, which is what it is to end with.
+        let _ = (&mut self.accepting).await;
     }
 
     /// Cuts every connection. New ones are taken at once.

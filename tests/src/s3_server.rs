@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
@@ -26,10 +27,8 @@ use self::requests::Counter;
 pub use self::requests::Requests;
 use self::service::Service;
 use crate::guardian::Directory;
-use crate::store::{self, StoreServer};
+use crate::store::{self, BUCKET, RemoteStore, StoreServer};
 
-/// The bucket that every server has.
-const BUCKET: &str = "alluvium";
 const ACCESS_KEY: &str = "alluvium-access-key";
 const SECRET_KEY: &str = "alluvium-secret-key";
 const REGION: &str = "us-east-1";
@@ -93,11 +92,6 @@ impl S3Server {
         })
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Where it keeps what it stores.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -111,18 +105,37 @@ impl S3Server {
 
 impl StoreServer for S3Server {
     fn url(&self, prefix: &str) -> String {
-        format!("s3://{BUCKET}/{prefix}")
+        self.url_in(BUCKET, prefix)
     }
 
     fn options(&self) -> Vec<(String, String)> {
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        self.options_at(self.port)
+    }
+}
+
+#[async_trait]
+impl RemoteStore for S3Server {
+    fn url_in(&self, bucket: &str, prefix: &str) -> String {
+        format!("s3://{bucket}/{prefix}")
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn options_at(&self, port: u16) -> Vec<(String, String)> {
         store::options([
-            ("aws_endpoint", &endpoint),
+            ("aws_endpoint", &endpoint(port)),
             ("aws_access_key_id", ACCESS_KEY),
             ("aws_secret_access_key", SECRET_KEY),
             ("aws_region", REGION),
             ("allow_http", "true"),
         ])
+    }
+
+    async fn make_bucket(&self, name: &str) -> Result<()> {
+        let bucket = format!("{}/{name}", endpoint(self.port()));
+        store::put_as_aws(&bucket, ACCESS_KEY, SECRET_KEY, REGION).await
     }
 }
 
@@ -133,6 +146,10 @@ impl Drop for S3Server {
             let _ = thread.join();
         }
     }
+}
+
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 async fn serve(listener: TcpListener, service: S3Service) {

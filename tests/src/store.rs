@@ -6,11 +6,15 @@ pub mod suite;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
 pub(crate) use self::request::{put_as_aws, put_as_azure};
+
+/// The bucket that every server has.
+pub(crate) const BUCKET: &str = "alluvium";
 
 /// A server with one bucket, or container. Any process can use it while this one runs.
 pub trait StoreServer: Send + Sync {
@@ -33,6 +37,26 @@ pub trait StoreServer: Send + Sync {
     fn store(&self) -> Arc<dyn ObjectStore> {
         open(&self.url(""), &self.options()).expect("the bucket is opened")
     }
+}
+
+/// A server that is reached over the network, and where there can be other buckets.
+#[async_trait]
+pub trait RemoteStore: StoreServer {
+    /// The URL of a prefix in any bucket.
+    fn url_in(&self, bucket: &str, prefix: &str) -> String;
+
+    /// Where it listens.
+    fn port(&self) -> u16;
+
+    /// What [`options`](StoreServer::options) gives, for a client that comes to another port.
+    fn options_at(&self, port: u16) -> Vec<(String, String)>;
+
+    /// Makes another bucket.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses.
+    async fn make_bucket(&self, name: &str) -> Result<()>;
 }
 
 /// What is known of a server, and may surprise.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alluvium::{BackendError, BackendOptions, StateBackend};
 use alluvium_conformance::{BackendHarness, Capabilities};
-use alluvium_e2e::Azurite;
+use alluvium_e2e::{Azurite, open_backend, unusable_suite};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
@@ -25,7 +25,7 @@ impl BackendHarness for Azure {
         dir: &Path,
         options: BackendOptions,
     ) -> Result<Arc<dyn StateBackend>, BackendError> {
-        super::open(azurite().await, dir, options).await
+        open_backend(azurite().await, dir, options).await
     }
 
     fn backend_capabilities(&self) -> Capabilities {
@@ -34,3 +34,4 @@ impl BackendHarness for Azure {
 }
 
 alluvium_conformance::backend_suite!(Azure, shared in_process);
+unusable_suite!(azurite().await);

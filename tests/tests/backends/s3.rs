@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use alluvium::{BackendError, BackendOptions, StateBackend};
 use alluvium_conformance::{BackendHarness, Capabilities};
-use alluvium_e2e::S3Server;
+use alluvium_e2e::{S3Server, open_backend, unusable_suite};
 use async_trait::async_trait;
 
 /// One for all tests, each in a place of its own. It ends with this process.
@@ -21,7 +21,7 @@ impl BackendHarness for S3 {
         dir: &Path,
         options: BackendOptions,
     ) -> Result<Arc<dyn StateBackend>, BackendError> {
-        super::open(&*SERVER, dir, options).await
+        open_backend(&*SERVER, dir, options).await
     }
 
     fn backend_capabilities(&self) -> Capabilities {
@@ -30,3 +30,4 @@ impl BackendHarness for S3 {
 }
 
 alluvium_conformance::backend_suite!(S3, shared in_process);
+unusable_suite!(&*SERVER);

@@ -1,6 +1,7 @@
 //! Everything on Ceph. `cargo xtask e2e --full` runs this, and no shorter run does: it is no part of a plain
 //! `cargo test`, so that no test that did not run can count as one that passed.
 
+mod backend;
 mod store;
 mod zombies;
 

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use object_store::{Error, ObjectStoreExt as _};
 
 use super::{key, payload};
-use crate::store::{self, StoreServer};
+use crate::store::{self, RemoteStore, StoreServer};
 
 /// Nobody gets in with another key, or as somebody unknown, and nothing is written.
 ///
@@ -47,8 +47,8 @@ pub async fn wrong_credentials_are_refused(server: &dyn StoreServer) {
 /// # Panics
 ///
 /// If it is not so.
-pub async fn a_bucket_that_is_not_there_is_said(server: &dyn StoreServer) {
-    let url = server.url("").replace("alluvium", "no-such-bucket");
+pub async fn a_bucket_that_is_not_there_is_said(server: &dyn RemoteStore) {
+    let url = server.url_in("no-such-bucket", "");
     let store = store::open(&url, &server.options()).unwrap();
     let key = key("bucket", "object");
     for refused in [
