@@ -66,6 +66,20 @@ impl Pointer {
         self.store.get(&self.path, self.most).await
     }
 
+    /// What is there, without a byte of it where it has more than it can have: so that it can be replaced.
+    pub(crate) async fn read_anything(&self) -> Result<Option<Object>, StoreError> {
+        match self.read().await {
+            Err(StoreError::Corrupt { .. }) => {
+                let there = self.store.version(&self.path).await?;
+                Ok(there.map(|version| Object {
+                    bytes: Bytes::new(),
+                    version,
+                }))
+            }
+            read => read,
+        }
+    }
+
     /// Replaces this version by new content; without a version creates it. The content must be unlike any other.
     ///
     /// # Errors

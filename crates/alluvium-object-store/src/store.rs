@@ -176,6 +176,16 @@ impl Store {
         Ok(found.map(|found| found.size))
     }
 
+    /// The version of an object, whatever it holds; none if it is not there.
+    pub(crate) async fn version(&self, path: &Path) -> Result<Option<UpdateVersion>, StoreError> {
+        let found = self.repeated(|| self.head(path)).await;
+        let found = found.map_err(|failure| self.told("look for", path, failure))?;
+        Ok(found.map(|found| UpdateVersion {
+            e_tag: found.e_tag,
+            version: found.version,
+        }))
+    }
+
     /// When an object was written, by the clock of the store; none if it is not there.
     pub(crate) async fn last_modified(&self, path: &Path) -> Result<Option<SystemTime>, StoreError> {
         let found = self.repeated(|| self.head(path)).await;

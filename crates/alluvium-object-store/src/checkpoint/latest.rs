@@ -34,7 +34,7 @@ impl ObjectStoreCheckpointer {
         let epoch = manifest.epoch;
         let content = serde_json::to_vec(&LatestRecord { id, epoch })
             .map_err(|error| CheckpointError::Invalid(error.to_string()))?;
-        let mut there = self.latest.read().await?;
+        let mut there = self.latest.read_anything().await?;
         for _ in 0..MOST_ROUNDS {
             let newest = match &there {
                 None => None,
