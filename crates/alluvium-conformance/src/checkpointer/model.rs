@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use alluvium_core::checkpoint::{Candidates, FileKind, FilePlace, Latest, Manifest, candidates};
@@ -13,8 +15,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
 
 use super::place::{Handle, Place, State, block_on, epoch, restore};
-use crate::CheckpointerHarness;
 use crate::support::{length, property};
+use crate::{CheckpointerHarness, Fault, FaultyStore};
 
 /// How many partitions the operator of the model has.
 const PARTITIONS: u32 = 3;
@@ -28,8 +30,8 @@ type Deltas = [bool; PARTITIONS as usize];
 enum Operation {
     /// A checkpoint is taken, with these deltas if there is something to build on, and announced or not.
     Take { deltas: Deltas, announced: bool },
-    /// The same, but it ends after so many steps of the program.
-    Crash { deltas: Deltas, after: usize },
+    /// The same, but its process dies before this call to the store.
+    Crash { deltas: Deltas, call: u64 },
     /// One of those that there are is announced.
     Announce(usize),
     /// One of those that there are is deleted.
@@ -44,8 +46,8 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let operation = prop_oneof![
         6 => (any::<Deltas>(), any::<bool>())
             .prop_map(|(deltas, quiet)| Operation::Take { deltas, announced: !quiet }),
-        2 => (any::<Deltas>(), 0..40_usize)
-            .prop_map(|(deltas, after)| Operation::Crash { deltas, after }),
+        2 => (any::<Deltas>(), 1..12_u64)
+            .prop_map(|(deltas, call)| Operation::Crash { deltas, call }),
         1 => any::<usize>().prop_map(Operation::Announce),
         2 => any::<usize>().prop_map(Operation::Delete),
         1 => (1..4_u32).prop_map(Operation::Prune),
@@ -137,14 +139,14 @@ async fn run(place: &Place<'_>, operations: &[Operation]) {
                     announce(&handle, &mut model, id).await;
                 }
             }
-            Operation::Crash { deltas, after } => {
+            Operation::Crash { deltas, call } => {
                 let (id, taken) = plan(&handle, &mut model, *deltas).await;
-                cut_off(*after, save(&handle, id, &taken)).await;
-                // What it had asked for last may have been done or not. Then it is whole, which is looked at below.
-                handle = place.open().await;
-                if handle.list_checkpoints().await.unwrap().contains(&id) {
+                let dying = FaultyStore::failing(place.store().await, *call, Fault::TimeOut);
+                let over = place.open_over(Arc::new(dying.clone())).await;
+                if cut_off(&dying, *call, save(&over, id, &taken)).await {
                     model.complete.insert(id, taken);
                 }
+                handle = place.open().await;
             }
             Operation::Announce(index) => {
                 if let Some(id) = model.nth(*index) {
@@ -179,7 +181,7 @@ async fn run(place: &Place<'_>, operations: &[Operation]) {
 /// What the next checkpoint will be: on top of the newest one, if it has any delta.
 async fn plan(handle: &Handle, model: &mut Model, deltas: Deltas) -> (CheckpointId, Taken) {
     let id = handle.begin().await.unwrap();
-    assert!(model.complete.keys().all(|other| *other < id) || model.newest() < Some(id));
+    assert!(model.latest.is_none_or(|(latest, _)| latest < id));
     model.epoch += 1;
     let parent = model.complete.keys().next_back().copied();
     let deltas = deltas.map(|delta| delta && parent.is_some());
@@ -232,15 +234,22 @@ async fn save(handle: &Handle, id: CheckpointId, taken: &Taken) -> Result<(), Ch
     handle.save_manifest(&manifest).await
 }
 
-/// Polls it so many times and drops it.
-async fn cut_off<T>(polls: usize, work: impl Future<Output = T>) {
+/// Drops the work where it waits for the answer to this call, which never comes. Whether it was done before.
+async fn cut_off(
+    store: &FaultyStore,
+    call: u64,
+    work: impl Future<Output = Result<(), CheckpointError>>,
+) -> bool {
     let mut work = pin!(work);
-    for _ in 0..polls {
-        if poll!(work.as_mut()).is_ready() {
-            return;
+    loop {
+        match poll!(work.as_mut()) {
+            Poll::Ready(done) => {
+                done.unwrap();
+                return true;
+            }
+            Poll::Pending if store.calls() >= call => return false,
+            Poll::Pending => tokio::task::yield_now().await,
         }
-        // Whatever it waits for has a chance to be done.
-        tokio::task::yield_now().await;
     }
 }
 

@@ -49,6 +49,10 @@ pub fn o7_the_newest_stay_with_what_they_need(harness: &dyn CheckpointerHarness)
             expected.bytes += bytes;
         }
         assert_eq!(handle.prune(at_once(6)).await.unwrap(), Pruned::default());
+        // What is asked for only to know it is told, and done nothing of.
+        let before = place.paths().await;
+        let asked = handle.prune(at_once(2).dry_run(true)).await.unwrap();
+        assert_eq!((asked, place.paths().await), (expected.clone(), before));
         assert_eq!(handle.prune(at_once(2)).await.unwrap(), expected);
         assert_eq!(handle.prune(at_once(2)).await.unwrap(), Pruned::default());
         let left = handle.list_checkpoints().await.unwrap();
@@ -112,6 +116,8 @@ pub fn o7_what_was_never_completed_goes(harness: &dyn CheckpointerHarness) {
             expected.bytes += bytes;
         }
         let handle = place.open().await;
+        let asked = handle.prune(at_once(3).dry_run(true)).await.unwrap();
+        assert_eq!(asked, expected);
         let pruned = handle.prune(at_once(3)).await.unwrap();
         assert_eq!(pruned, expected);
         for id in &expected.abandoned {
