@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(age(instant(2_000), instant(5_000)), Duration::from_secs(3));
         assert_eq!(
             age(instant(i64::MIN), instant(i64::MAX)),
-            Duration::from_nanos(i64::MAX as u64)
+            Duration::from_nanos(i64::MAX.unsigned_abs())
         );
     }
 }

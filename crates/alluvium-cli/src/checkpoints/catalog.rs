@@ -7,7 +7,9 @@ use alluvium::checkpoint::{Candidates, Chain, Latest, Manifest, candidates};
 use alluvium::{CheckpointError, CheckpointId, Checkpointer, ErrorKind};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::error::chain as told;
+use super::Named;
+use crate::args::StoreArgs;
+use crate::error::{Failure, chain as told};
 
 /// How many manifests are read at a time.
 const READS: usize = 16;
@@ -57,6 +59,29 @@ impl Catalog {
         // Whatever was removed since it was listed is not there.
         let is_there = |id: &CheckpointId| !matches!(self.read.get(id), Some(Reading::Gone) | None);
         Ok(listed.into_iter().filter(is_there).collect())
+    }
+
+    /// The id of a checkpoint that was named, and that there is.
+    pub(super) async fn find(&mut self, named: Named, args: &StoreArgs) -> Result<CheckpointId, Failure> {
+        let id = match named {
+            Named::Id(id) => id,
+            Named::Latest => {
+                let latest = self.checkpointer.read_latest().await?;
+                latest.ok_or_else(|| Failure::NoLatest {
+                    store: args.store.to_string(),
+                })?
+            }
+        };
+        if !matches!(self.manifest(id).await?, Reading::Gone) {
+            return Ok(id);
+        }
+        if named == Named::Latest {
+            let listed = self.list().await?;
+            if let Some(summary) = damage_of(&Latest::Names(id), &listed) {
+                return Err(Failure::Damaged { summary });
+            }
+        }
+        Err(CheckpointError::NotFound { id }.into())
     }
 
     /// The manifest of a checkpoint.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alluvium::checkpoint::{Latest, Manifest};
-use alluvium::{CheckpointId, Timestamp};
+use alluvium::{CheckpointError, CheckpointId, Timestamp};
 use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Lineage, Reading, damage_of, start};
@@ -11,28 +11,14 @@ use super::{age, count, human_time, instant, store};
 use crate::args::LsArgs;
 use crate::error::Failure;
 use crate::output::{Output, human_bytes, rfc3339, say};
+use crate::state::Place;
 
 pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result<(), Failure> {
     let mut catalog = Catalog::new(store::open(&args.store).await?);
     // First, so that what it names is listed, unless it is gone.
     let latest = catalog.latest().await?;
     let listed = catalog.list().await?;
-    let mut rows = Vec::new();
-    for id in &listed {
-        let what = match catalog.manifest(*id).await? {
-            Reading::Read(manifest) => {
-                let lineage = catalog.lineage(&manifest).await?;
-                What::Read { manifest, lineage }
-            }
-            Reading::Unreadable(why) => What::Unreadable(why),
-            Reading::Gone => continue,
-        };
-        rows.push(Row {
-            id: *id,
-            is_latest: latest == Latest::Names(*id),
-            what,
-        });
-    }
+    let rows = rows(&mut catalog, &listed, &latest).await?;
     let mut lines = output.lines();
     if output.is_json() {
         for row in &rows {
@@ -51,6 +37,35 @@ pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result
             format!("there is no _latest; {}", start(&latest, &listed))
         });
     }
+    conclude(&rows, damage_of(&latest, &listed), &args.store.store)
+}
+
+async fn rows(
+    catalog: &mut Catalog,
+    listed: &[CheckpointId],
+    latest: &Latest,
+) -> Result<Vec<Row>, CheckpointError> {
+    let mut rows = Vec::new();
+    for id in listed {
+        let what = match catalog.manifest(*id).await? {
+            Reading::Read(manifest) => {
+                let lineage = catalog.lineage(&manifest).await?;
+                What::Read { manifest, lineage }
+            }
+            Reading::Unreadable(why) => What::Unreadable(why),
+            Reading::Gone => continue,
+        };
+        rows.push(Row {
+            id: *id,
+            is_latest: *latest == Latest::Names(*id),
+            what,
+        });
+    }
+    Ok(rows)
+}
+
+/// An error if a checkpoint is damaged, or `_latest` is.
+fn conclude(rows: &[Row], pointer: Option<String>, store: &Place) -> Result<(), Failure> {
     let damaged = rows.iter().filter(|row| row.damage().is_some()).count();
     let mut told = Vec::new();
     if damaged > 0 {
@@ -59,12 +74,12 @@ pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result
             count(rows.len(), "checkpoint", "checkpoints")
         ));
     }
-    told.extend(damage_of(&latest, &listed));
+    told.extend(pointer);
     if told.is_empty() {
         return Ok(());
     }
     Err(Failure::Damaged {
-        summary: format!("{}: {}", args.store.store, told.join("; ")),
+        summary: format!("{store}: {}", told.join("; ")),
     })
 }
 
@@ -179,11 +194,12 @@ fn table(rows: &[Row], now: Timestamp) -> Vec<String> {
     let widths: [usize; 7] = std::array::from_fn(width);
     let line = |row: &[String; 7]| {
         let [id, numbers @ .., kind] = row;
-        let mut line = format!("{id:<width$}", width = widths[0]);
-        for (number, width) in numbers.iter().zip(&widths[1..]) {
-            line.push_str(&format!("  {number:>width$}"));
-        }
-        format!("{line}  {kind}")
+        let numbers: Vec<String> = numbers
+            .iter()
+            .zip(&widths[1..])
+            .map(|(number, width)| format!("{number:>width$}"))
+            .collect();
+        format!("{id:<width$}  {}  {kind}", numbers.join("  "), width = widths[0])
     };
     table.iter().map(line).collect()
 }

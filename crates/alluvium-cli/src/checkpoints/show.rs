@@ -12,18 +12,12 @@ use crate::error::Failure;
 use crate::output::{Output, escaped, human_bytes, rfc3339};
 
 pub(super) async fn run(args: &ShowArgs, now: Timestamp, output: Output) -> Result<(), Failure> {
-    let checkpointer = store::open(&args.store).await?;
-    let id = store::resolve(checkpointer.as_ref(), args.checkpoint, &args.store).await?;
-    let mut catalog = Catalog::new(checkpointer);
+    let mut catalog = Catalog::new(store::open(&args.store).await?);
+    let id = catalog.find(args.checkpoint, &args.store).await?;
     let is_latest = catalog.latest().await? == Latest::Names(id);
     let manifest = match catalog.manifest(id).await? {
         Reading::Read(manifest) => manifest,
         Reading::Unreadable(why) => return Err(Failure::Damaged { summary: why }),
-        Reading::Gone if is_latest => {
-            return Err(Failure::Damaged {
-                summary: format!("_latest names checkpoint {id}, and there is none"),
-            });
-        }
         Reading::Gone => return Err(CheckpointError::NotFound { id }.into()),
     };
     let lineage = catalog.lineage(&manifest).await?;

@@ -56,23 +56,6 @@ pub(super) async fn open(args: &StoreArgs) -> Result<Arc<dyn Checkpointer>, Fail
     Ok(config.open_checkpointer().await?)
 }
 
-/// The id of a checkpoint that was named.
-pub(super) async fn resolve(
-    checkpointer: &dyn Checkpointer,
-    named: Named,
-    args: &StoreArgs,
-) -> Result<CheckpointId, Failure> {
-    match named {
-        Named::Id(id) => Ok(id),
-        Named::Latest => checkpointer
-            .read_latest()
-            .await?
-            .ok_or_else(|| Failure::NoLatest {
-                store: args.store.to_string(),
-            }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

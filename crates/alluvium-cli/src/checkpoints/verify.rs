@@ -49,7 +49,7 @@ pub(super) async fn run(args: &VerifyCheckpointsArgs, output: Output, verbose: u
             named => named,
         };
         for named in named {
-            let id = store::resolve(checkpointer.as_ref(), *named, &args.store).await?;
+            let id = catalog.find(*named, &args.store).await?;
             survey.add(&mut catalog, id).await?;
         }
     }
