@@ -280,12 +280,16 @@ fn lacks_bucket(error: &Error) -> bool {
 }
 
 /// Why there is no answer at all.
+#[cfg_attr(
+    not(feature = "cloud"),
+    expect(dead_code, reason = "only services are asked over a network")
+)]
 enum Transport {
     NoConnection,
     TimeOut,
 }
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+#[cfg(feature = "cloud")]
 fn transport(error: &Error) -> Option<Transport> {
     use object_store::client::{HttpError, HttpErrorKind};
     match chain(error)
@@ -298,7 +302,7 @@ fn transport(error: &Error) -> Option<Transport> {
     }
 }
 
-#[cfg(not(any(feature = "aws", feature = "azure", feature = "gcp")))]
+#[cfg(not(feature = "cloud"))]
 fn transport(_: &Error) -> Option<Transport> {
     None
 }
