@@ -1,9 +1,10 @@
-//! Who tests the tests? Engines, tables and backends that are sound but for one fault, and the tests that have to find it.
+//! Who tests the tests? Engines, tables, backends and checkpointers that are sound but for one fault, and the tests that have to find it.
 //!
 //! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
 //! is about this promise fails. The same tests pass without the fault.
 
 mod backend;
+mod checkpointer;
 mod engine;
 mod table;
 
