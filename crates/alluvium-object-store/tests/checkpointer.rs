@@ -25,8 +25,7 @@ struct Memory;
 impl CheckpointerHarness for Memory {
     async fn open_store(&self, dir: &FsPath) -> Arc<dyn ObjectStore> {
         static STORES: LazyLock<Mutex<HashMap<PathBuf, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
-        let store = Arc::clone(STORES.lock().unwrap().entry(dir.to_owned()).or_default());
-        store
+        Arc::clone(STORES.lock().unwrap().entry(dir.to_owned()).or_default()) as _
     }
 
     async fn open_checkpointer(
