@@ -268,7 +268,11 @@ async fn it_goes_back_no_further_than_it_may() {
         .await
         .unwrap();
     assert_eq!(recovered.report.restored.unwrap().checkpoint, ids[0]);
-    // The damaged ones are not forgotten: `_latest` names one of them.
+    // The damaged ones are not forgotten: what comes next comes after them, whoever tells of them.
+    assert_eq!(recovered.next_epoch.get(), 6);
+    place.store.delete(&Path::from("_latest")).await.unwrap();
+    let recovery = place.recovery().fall_backs(4);
+    let recovered = recovery.run(&mut [&mut op], &mut []).await.unwrap();
     assert_eq!(recovered.next_epoch.get(), 6);
     assert_eq!(op.state.len(), 1);
 }

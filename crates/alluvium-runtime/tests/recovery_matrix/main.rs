@@ -13,7 +13,7 @@ use std::time::Duration;
 use alluvium_conformance::{Fault, FaultyStore, Random};
 use alluvium_core::checkpoint::{LATEST, MANIFEST, Manifest};
 use alluvium_core::{Checkpointer as _, Epoch, ErrorKind};
-use alluvium_runtime::{Recovered, RecoveredFrom, Recovery, RecoveryError};
+use alluvium_runtime::{Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport, Skipped};
 use bytes::Bytes;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -97,6 +97,7 @@ async fn check(chain: &ChainOf, store: InMemory, damaged: &BTreeSet<String>, wha
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}");
         let told = error.to_string();
         assert!(damaged.iter().any(|path| told.contains(path)), "{what}: {told}");
+        assert_found_once(error.report().expect(what), damaged, what);
         assert_empty(&program, what);
         return;
     };
@@ -132,7 +133,16 @@ async fn check(chain: &ChainOf, store: InMemory, damaged: &BTreeSet<String>, wha
         );
     }
 
+    assert_found_once(report, damaged, what);
+
     write_on(&store, recovered.next_epoch, what).await;
+}
+
+/// What needs the damaged object as well is not loaded to find that again.
+fn assert_found_once(report: &RecoveryReport, damaged: &BTreeSet<String>, what: &str) {
+    let again = |skipped: &Skipped| skipped.reason.starts_with("it needs ");
+    let found = report.skipped.iter().filter(|skipped| !again(skipped)).count();
+    assert!(found <= damaged.len(), "{what}: {report}");
 }
 
 /// A new checkpoint of this epoch becomes the one to start from.
