@@ -6,10 +6,10 @@ mod place;
 
 use std::sync::Arc;
 
-use alluvium::{Checkpointer as _, ErrorKind, StateBackend, StateConfig};
+use alluvium::{Checkpointer as _, ErrorKind, OpenError, StateBackend, StateConfig};
 use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer, StoreOptions, open_store};
 
-use self::place::{Said, epoch, seal, sealed, secrets, within};
+use self::place::{Said, check_sealed, epoch, seal, secrets, until_done};
 use crate::nats_server::free_port;
 use crate::{Proxy, RemoteStore};
 
@@ -52,7 +52,7 @@ pub async fn a_bucket_that_is_not_there_is_an_error_until_it_is_made(server: &dy
     server.make_bucket("made-later").await.unwrap();
     let backend = config.open().await.unwrap();
     seal(&backend, epoch(1)).await.unwrap();
-    assert!(sealed(&backend, epoch(1)).await);
+    check_sealed(&backend, epoch(1)).await.unwrap();
 }
 
 /// Whoever took a bucket that is not there for one without checkpoints would begin with nothing.
@@ -106,10 +106,12 @@ pub async fn wrong_credentials_are_an_error_and_change_nothing(server: &dyn Remo
             &hidden,
         );
     }
-    assert!(sealed(&right, epoch(1)).await);
+    check_sealed(&right, epoch(1)).await.unwrap();
     seal(&right, epoch(2)).await.unwrap();
     let again = config(&url, &server.options()).open().await.unwrap();
-    assert!(sealed(&again, epoch(1)).await && sealed(&again, epoch(2)).await);
+    for number in [1, 2] {
+        check_sealed(&again, epoch(number)).await.unwrap();
+    }
 }
 
 /// It takes connections and requests, and says nothing. What it was asked meanwhile it may do later.
@@ -121,8 +123,7 @@ pub async fn a_store_that_hangs_is_an_error_and_goes_on_when_it_does(server: &dy
     let proxy = Proxy::start(server.port()).await;
     let hidden = secrets(&server.options());
     let config = impatient(server, "hangs", proxy.port());
-    let backend = config.open().await.unwrap();
-    seal(&backend, epoch(1)).await.unwrap();
+    let backend = begin(&config).await;
     proxy.stall(true);
     for said in Said::of_everything(&config, &backend).await {
         said.check(ErrorKind::Transient, "gave up waiting for an answer", &hidden);
@@ -144,8 +145,7 @@ pub async fn a_store_that_is_gone_is_an_error_and_goes_on_when_it_is_back(server
     let said = Said::of_open(&config).await;
     said.check(ErrorKind::Transient, reached, &hidden);
     let proxy = Proxy::start_at(port, server.port()).await;
-    let backend = config.open().await.unwrap();
-    seal(&backend, epoch(1)).await.unwrap();
+    let backend = begin(&config).await;
     proxy.end().await;
     for said in Said::of_everything(&config, &backend).await {
         said.check(ErrorKind::Transient, reached, &hidden);
@@ -155,17 +155,27 @@ pub async fn a_store_that_is_gone_is_an_error_and_goes_on_when_it_is_back(server
     drop(proxy);
 }
 
+/// A handle, and one epoch that is sealed through it.
+async fn begin(config: &StateConfig) -> Arc<dyn StateBackend> {
+    let backend = until_done(|| config.open()).await;
+    until_done(async || Ok(seal(&backend, epoch(1)).await?)).await;
+    backend
+}
+
 /// The same handle does what failed before, and both it and a new one find everything.
 async fn goes_on(config: &StateConfig, backend: &Arc<dyn StateBackend>) {
-    within(async {
-        seal(backend, epoch(2)).await.unwrap();
-        let again = config.open().await.unwrap();
-        for backend in [backend, &again] {
-            assert!(sealed(backend, epoch(1)).await && sealed(backend, epoch(2)).await);
-            assert_eq!(backend.latest_complete().await.unwrap(), Some(epoch(2)));
-        }
-    })
-    .await;
+    until_done(async || Ok(seal(backend, epoch(2)).await?)).await;
+    let again = until_done(|| config.open()).await;
+    for backend in [backend, &again] {
+        until_done(async || {
+            for number in [1, 2] {
+                check_sealed(backend, epoch(number)).await?;
+            }
+            assert_eq!(backend.latest_complete().await?, Some(epoch(2)));
+            Ok::<_, OpenError>(())
+        })
+        .await;
+    }
 }
 
 fn config(url: &str, options: &[(String, String)]) -> StateConfig {

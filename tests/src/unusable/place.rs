@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{
-    AssignmentVersion, BackendError, Epoch, ErrorKind, InstanceId, StateBackend, StateConfig, Vnode,
-    VnodeCount,
+    AssignmentVersion, BackendError, Epoch, ErrorKind, InstanceId, OpenError, StateBackend, StateConfig,
+    Vnode, VnodeCount,
 };
 use bytes::Bytes;
 
-/// Until everything must have ended: some ten times what the requests of one call may take.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Until everything must have ended: several times what the requests of one call may take.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// An error, with all that it can be made to say.
 pub(super) struct Said {
@@ -86,6 +86,20 @@ pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
         .expect("an end within bounded time")
 }
 
+/// Does again what fails for a reason that passes, as the kind of the error asks for: a client that waits for one second
+/// may wait in vain for a server that is only busy.
+pub(super) async fn until_done<T>(call: impl AsyncFn() -> Result<T, OpenError>) -> T {
+    within(async {
+        loop {
+            match call().await {
+                Ok(done) => return done,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}"),
+            }
+        }
+    })
+    .await
+}
+
 /// What must not be told of options: everything that says who somebody is, but for the account, which is in every URL.
 pub(super) fn secrets(options: &[(String, String)]) -> Vec<String> {
     let is_secret = |name: &str| name.contains("key");
@@ -103,15 +117,17 @@ pub(super) async fn seal(backend: &Arc<dyn StateBackend>, epoch: Epoch) -> Resul
     Ok(())
 }
 
-/// Whether an epoch is there, with what was written.
-pub(super) async fn sealed(backend: &Arc<dyn StateBackend>, epoch: Epoch) -> bool {
+/// Checks that an epoch is there, with what was written.
+pub(super) async fn check_sealed(backend: &Arc<dyn StateBackend>, epoch: Epoch) -> Result<(), BackendError> {
     for vnode in every_vnode() {
-        let read = backend.read_partial(vnode, epoch).await.unwrap();
-        if read != Some(content(epoch, vnode)) {
-            return false;
-        }
+        let read = backend.read_partial(vnode, epoch).await?;
+        assert_eq!(
+            read,
+            Some(content(epoch, vnode)),
+            "epoch {epoch} of vnode {vnode}"
+        );
     }
-    true
+    Ok(())
 }
 
 async fn write(backend: &Arc<dyn StateBackend>, epoch: Epoch) -> Result<(), BackendError> {
