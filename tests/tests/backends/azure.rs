@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium::{BackendError, BackendOptions, StateBackend};
-use alluvium_conformance::{BackendHarness, Capabilities};
+use alluvium::{BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend};
+use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness};
+use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
 use alluvium_e2e::{Azurite, open_backend, unusable_suite};
 use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::path::Path as Key;
 use tokio::sync::OnceCell;
 
 /// One for all tests, each in a place of its own. It ends with this process.
@@ -33,5 +36,21 @@ impl BackendHarness for Azure {
     }
 }
 
+#[async_trait]
+impl CheckpointerHarness for Azure {
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+        open_objects(azurite().await, dir)
+    }
+
+    async fn open_checkpointer(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+    ) -> Result<Arc<dyn Checkpointer>, CheckpointError> {
+        Ok(checkpointer_over(store, prefix))
+    }
+}
+
 alluvium_conformance::backend_suite!(Azure, shared in_process);
+alluvium_conformance::checkpointer_suite!(Azure);
 unusable_suite!(azurite().await);
