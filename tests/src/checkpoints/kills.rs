@@ -9,8 +9,8 @@ use crate::participant::{Part, Participant, Place, Step, Told};
 /// Turns of a loop, within which the kill comes after a report: about as long as a checkpoint takes.
 const PAUSE: u64 = 3_000_000;
 
-/// Killed before and after each request in turn, of a prune, of a round of checkpoints, and of the prune after them. The
-/// short form leaves out most of them.
+/// Killed before and after each request in turn: first of a prune, then of a round of checkpoints and the prune after
+/// them. The short form leaves out most of them.
 ///
 /// # Panics
 ///
@@ -20,8 +20,12 @@ pub async fn a_kill_at_any_request_leaves_whole_checkpoints(server: &dyn StoreSe
     let place = Place::new(server, program);
     let mut witness = Witness::open(&place);
     let mut steps = Vec::new();
-    while let Some(step) = killed_at(&place, &mut witness, steps.len() * stride).await {
-        steps.push(step);
+    for prunes in 0..=1 {
+        let mut number = 0;
+        while let Some(step) = killed_at(&place, &mut witness, prunes, number).await {
+            steps.push(step);
+            number += stride;
+        }
     }
     // A file is put, a part is sent, and the manifest and the pointer are put under a condition.
     let writes = steps.iter().filter(|step| step.request.writes()).count();
@@ -58,27 +62,26 @@ pub async fn a_kill_at_any_instant_leaves_whole_checkpoints(server: &dyn StoreSe
     witness.after_all().await;
 }
 
-/// Kills a new participant at the step of this number, counted from 0. None if it has come to its second prune in
-/// fewer steps: then there is no step left.
-async fn killed_at(place: &Place, witness: &mut Witness, number: usize) -> Option<Step> {
+/// Kills a new participant at the step of this number, counted from 0 after so many prunes: the more was left of others, the
+/// more steps the first one has. None if it has pruned once more in fewer steps: then there is no step left.
+async fn killed_at(place: &Place, witness: &mut Witness, prunes: usize, number: usize) -> Option<Step> {
     let mut participant = place.participant(part(true)).await;
-    let (mut steps, mut prunes) = (0, 0);
+    let (mut steps, mut pruned) = (0, 0);
     loop {
         match participant.told().await {
-            Told::Step(step) if steps == number => {
+            Told::Step(step) if pruned == prunes && steps == number => {
                 let told = participant.kill().await;
-                witness
-                    .after_kill(&told, &format!("killed at step {number}, {step}"))
-                    .await;
+                let when = format!("killed at step {number} after {prunes} prunes, {step}");
+                witness.after_kill(&told, &when).await;
                 return Some(step);
             }
             Told::Step(_) => {
-                steps += 1;
+                steps += usize::from(pruned == prunes);
                 participant.say("").await;
             }
             told => {
-                prunes += usize::from(matches!(told, Told::Pruned(_)));
-                if prunes == 2 {
+                pruned += usize::from(matches!(told, Told::Pruned(_)));
+                if pruned > prunes {
                     let told = participant.kill().await;
                     witness.after_kill(&told, "at the end").await;
                     return None;
