@@ -28,7 +28,8 @@
 //!
 //! That is the whole of a `tests/conformance.rs`. `cargo test` then runs `engine::o1_a_commit_is_whole_across_spaces`
 //! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
-//! method promises. A test is a plain function (see [`engine`], [`table`] and [`backend`]) that panics when the promise is broken.
+//! method promises. A test is a plain function (see [`engine`], [`table`], [`backend`] and [`checkpointer`]) that panics when
+//! the promise is broken.
 //!
 //! An engine brings its tables and its backend along. Who implements [`Table`](alluvium_core::Table) without an engine
 //! shows how to open the storage, and a table in it:
@@ -108,6 +109,45 @@
 //! # fn main() { alluvium_conformance::backend::o1_a_partial_is_readable_when_the_write_returns(&Mine) }
 //! ```
 //!
+//! And who implements [`Checkpointer`](alluvium_core::Checkpointer):
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::CheckpointerHarness;
+//! use alluvium_core::{CheckpointError, Checkpointer};
+//! use alluvium_object_store::LocalStore;
+//! use object_store::{ObjectStore, path::Path as Key};
+//! # // Stands for a checkpointer of somebody else.
+//! # struct Mine(Arc<dyn ObjectStore>, Key);
+//! # impl Mine {
+//! #     fn over(self) -> alluvium_object_store::ObjectStoreCheckpointer {
+//! #         let options = alluvium_object_store::CheckpointerOptions::default();
+//! #         alluvium_object_store::ObjectStoreCheckpointer::new(self.0, self.1, options)
+//! #     }
+//! # }
+//!
+//! #[derive(Default)]
+//! struct Harness;
+//!
+//! #[async_trait::async_trait]
+//! impl CheckpointerHarness for Harness {
+//!     async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+//!         Arc::new(LocalStore::open(dir).unwrap())
+//!     }
+//!
+//!     async fn open_checkpointer(
+//!         &self,
+//!         store: Arc<dyn ObjectStore>,
+//!         prefix: Key,
+//!     ) -> Result<Arc<dyn Checkpointer>, CheckpointError> {
+//!         Ok(Arc::new(Mine(store, prefix).over()))
+//!     }
+//! }
+//!
+//! alluvium_conformance::checkpointer_suite!(Harness);
+//! # fn main() { alluvium_conformance::checkpointer::m_a_new_place_is_empty(&Harness) }
+//! ```
+//!
 //! In the sources of this crate, `tests/third-party` is such an engine and such a backend in full, written against
 //! nothing but the published crates.
 //!
@@ -124,7 +164,7 @@
 //! - **Kill**: a test runs itself again as a child process, which reports every call that has returned, and kills it
 //!   with SIGKILL at random moments of which the seeds are fixed.
 //! - **Damage**: turns over bytes of, cuts off and removes every file of a closed directory in turn.
-//! - **Fail**: a [`FaultyStore`] under a backend fails, hangs, loses an answer or dies at any one call.
+//! - **Fail**: a [`FaultyStore`] under a backend or a checkpointer fails, hangs, loses an answer or dies at any one call.
 //! - **Compare**: the deterministic [`Commits`] and [`History`], and the models [`Content`] and [`TableModel`], say what
 //!   has to be there. They are public for tests of one's own.
 //!
