@@ -148,7 +148,7 @@ impl Recovery {
         }
     }
 
-    /// How many older checkpoints may be tried after the first, 3 by default: each is a step further back.
+    /// How many checkpoints may be tried that are older than the newest, 3 by default: each is a step further back.
     pub fn fall_backs(mut self, most: u32) -> Self {
         self.fall_backs = most;
         self

@@ -69,9 +69,20 @@ impl<'a> Attempt<'a> {
             Candidates::Fresh => return self.fresh(operators).await,
             Candidates::Lost(why) => return Err(self.lost(why)),
         };
+        match self.latest {
+            Latest::Names(id) if listed.contains(&id) => {}
+            Latest::Names(id) => {
+                let reason = format!("_latest names it, and {} is gone", manifest_path(id));
+                self.skip(id, self.highest, reason);
+            }
+            Latest::None | Latest::Damaged(_) => {
+                warn!("_latest is missing or damaged: the newest checkpoint that is listed is tried");
+            }
+        }
         self.report.untried.clone_from(&tried);
-        for (older, id) in (0..).zip(tried) {
-            if older > self.recovery.fall_backs {
+        for id in tried {
+            // What came before is newer, or what `_latest` names.
+            if self.report.skipped.len() as u64 > u64::from(self.recovery.fall_backs) {
                 return Err(RecoveryError::TooFar {
                     fall_backs: self.recovery.fall_backs,
                     report: self.reported(),

@@ -277,6 +277,27 @@ async fn it_goes_back_no_further_than_it_may() {
     assert_eq!(op.state.len(), 1);
 }
 
+/// What `_latest` names was there once: what is listed is older, and that is told.
+#[tokio::test]
+async fn a_pointer_to_nothing_is_a_step_back() {
+    let place = Place::new();
+    let older = place.save_op(1, "older").await;
+    let newer = place.save_op(2, "newer").await;
+    let manifest = Path::parse(format!("{newer}/manifest.json")).unwrap();
+    place.store.delete(&manifest).await.unwrap();
+    let mut op = place.operator("op", 1);
+    let staying = place.recovery().fall_backs(0);
+    let error = staying.run(&mut [&mut op], &mut []).await.unwrap_err();
+    assert!(matches!(error, RecoveryError::TooFar { .. }), "{error}");
+    assert!(error.to_string().contains(manifest.as_ref()), "{error}");
+
+    let recovery = place.recovery().fall_backs(1);
+    let recovered = recovery.run(&mut [&mut op], &mut []).await.unwrap();
+    assert_eq!(recovered.report.skipped[0].checkpoint, newer);
+    assert_eq!(recovered.report.restored.unwrap().checkpoint, older);
+    assert_eq!(recovered.next_epoch.get(), 3);
+}
+
 #[tokio::test]
 async fn a_newer_version_is_not_damage() {
     let place = Place::new();

@@ -116,15 +116,16 @@ async fn check(chain: &ChainOf, store: InMemory, damaged: &BTreeSet<String>, wha
         "{what}"
     );
 
-    // Everything newer is reported, unless its manifest is gone: then it was never there.
+    // What `_latest` names is reported if there is no such checkpoint, and everything newer that there is.
     let report = &recovered.report;
-    let newer = chain.taken[whole + 1..].iter().rev();
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| skipped.checkpoint).collect();
-    let listed = checkpointer(store.clone()).list_checkpoints().await.unwrap();
-    let expected: Vec<_> = newer
-        .map(|taken| taken.id)
-        .filter(|id| listed.contains(id))
-        .collect();
+    let checkpointer = checkpointer(store.clone());
+    let listed = checkpointer.list_checkpoints().await.unwrap();
+    let latest = checkpointer.read_latest().await.ok().flatten();
+    let gone = latest.filter(|id| !listed.contains(id));
+    let newer = chain.taken[whole + 1..].iter().rev().map(|taken| taken.id);
+    let newer = newer.filter(|id| listed.contains(id));
+    let expected: Vec<_> = gone.into_iter().chain(newer).collect();
     assert_eq!(skipped, expected, "{what}: {report}");
     for skipped in &report.skipped {
         assert!(
