@@ -67,15 +67,20 @@ pub(crate) fn fill(url: &str, target: Target, dir: &Path) -> Result<Outcome> {
     spawn(&["fill", url, &target.url(dir)])
 }
 
-/// Saves and loads a partition, as ordered by the benchmark.
-pub(crate) fn checkpoint(orders: &str) -> Result<Outcome> {
-    spawn(&["checkpoint", orders])
+/// Saves and loads a partition as ordered, with these variables in its environment.
+pub(crate) fn checkpoint(orders: &str, variables: &[(&str, &str)]) -> Result<Outcome> {
+    spawn_with(&["checkpoint", orders], variables)
 }
 
 fn spawn(arguments: &[&str]) -> Result<Outcome> {
+    spawn_with(arguments, &[])
+}
+
+fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Outcome> {
     let output = Command::new(std::env::current_exe()?)
         .arg(FLAG)
         .args(arguments)
+        .envs(variables.iter().copied())
         .stderr(std::process::Stdio::inherit())
         .output()?;
     ensure!(
