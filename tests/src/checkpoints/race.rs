@@ -87,7 +87,7 @@ async fn follow(
         let latest = checkpointer.read_latest().await.expect("_latest is read");
         if let Some(id) = latest.filter(|id| seen.last().is_none_or(|(_, last)| last != id)) {
             let manifest = if reads {
-                whole(&checkpointer, id, "while they race").await.0
+                whole(&checkpointer, id, "while they race").await
             } else {
                 let manifest = checkpointer.load_manifest(id).await;
                 manifest.expect("what _latest names is complete")

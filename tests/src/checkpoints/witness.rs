@@ -69,7 +69,7 @@ impl Witness {
             "{when}: _latest names {latest:?}, announced was {told:?}"
         );
         if let Some(latest) = latest {
-            let (manifest, _) = whole(&self.checkpointer, latest, when).await;
+            let manifest = whole(&self.checkpointer, latest, when).await;
             self.announced = Some((latest, manifest.epoch));
         }
         let there = self.there().await;
@@ -155,13 +155,9 @@ impl Witness {
     }
 }
 
-/// Loads a checkpoint and its chain, every byte of it, and holds it to what its participants have saved. Gives what was
-/// loaded of manifests.
-pub(super) async fn whole(
-    checkpointer: &dyn Checkpointer,
-    id: CheckpointId,
-    when: &str,
-) -> (Manifest, usize) {
+/// Loads a checkpoint and its chain, every byte of it, and holds it to what its participants have saved. Gives its
+/// manifest.
+pub(super) async fn whole(checkpointer: &dyn Checkpointer, id: CheckpointId, when: &str) -> Manifest {
     let loaded = state::chain(checkpointer, id).await;
     let (manifest, chain) = loaded.unwrap_or_else(|error| panic!("{when}: {id} {error}"));
     for partition in 0..PARTITIONS {
@@ -179,7 +175,7 @@ pub(super) async fn whole(
             );
         }
     }
-    (manifest, chain.checkpoints().len())
+    manifest
 }
 
 /// The checkpoints that objects at these paths are of.
