@@ -7,7 +7,6 @@ pub mod azurite;
 pub mod backend;
 pub mod bucket;
 pub mod ceph;
-pub mod checkpoints;
 pub mod checkpointer;
 pub mod checkpoints;
 pub mod command;

@@ -66,22 +66,22 @@ pub async fn a_kill_at_any_instant_leaves_whole_checkpoints(server: &dyn StoreSe
 /// more steps the first one has. None if it has pruned once more in fewer steps: then there is no step left.
 async fn killed_at(place: &Place, witness: &mut Witness, prunes: usize, number: usize) -> Option<Step> {
     let mut participant = place.participant(part(true)).await;
-    let (mut steps, mut pruned) = (0, 0);
+    let (mut steps, mut times) = (0, 0);
     loop {
         match participant.told().await {
-            Told::Step(step) if pruned == prunes && steps == number => {
+            Told::Step(step) if times == prunes && steps == number => {
                 let told = participant.kill().await;
                 let when = format!("killed at step {number} after {prunes} prunes, {step}");
                 witness.after_kill(&told, &when).await;
                 return Some(step);
             }
             Told::Step(_) => {
-                steps += usize::from(pruned == prunes);
+                steps += usize::from(times == prunes);
                 participant.say("").await;
             }
             told => {
-                pruned += usize::from(matches!(told, Told::Pruned(_)));
-                if pruned > prunes {
+                times += usize::from(matches!(told, Told::Pruned(_)));
+                if times > prunes {
                     let told = participant.kill().await;
                     witness.after_kill(&told, "at the end").await;
                     return None;
