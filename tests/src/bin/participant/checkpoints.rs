@@ -14,8 +14,8 @@ pub(crate) async fn run(shared: &Shared, prunes: bool, parent: &Parent) -> Resul
     let checkpointer = shared.checkpointer();
     loop {
         if prunes {
-            let pruned = checkpointer.prune(state::retention()).await?;
-            parent.tell(&Told::Pruned(pruned.abandoned));
+            let done = checkpointer.prune(state::retention()).await?;
+            parent.tell(&Told::Pruned(done.abandoned));
             // The parent looks at what is there now.
             tokio::task::block_in_place(|| parent.line());
         }

@@ -1,6 +1,9 @@
 //! Many partitions at once: saved, completed and announced, beside multipart puts of the same bytes through `object_store`
 //! itself, as many at a time. Ours takes a digest of every byte, and lists what it names before it completes.
 //!
+//! Where putting costs no more than copying, as on a disk that syncs at once, the digest is what is measured: a processor
+//! takes one of 1.4 GB/s.
+//!
 //! Both take turns, checkpoint by checkpoint, so that a machine that slows down slows both down. What was stored is
 //! removed between the turns, outside the timing, so that disks do not fill.
 
@@ -95,15 +98,14 @@ async fn save(subject: &Subject, epoch: Epoch, contents: &[Bytes]) -> Result<Sav
     let files = checkpointer
         .save_partitions_concurrent((0..).zip(contents).map(place))
         .await?;
-    let saved = begin.elapsed();
+    let saved = Instant::now();
     let manifest = Manifest::new(id, epoch, 0).operator(OPERATOR, files);
     checkpointer.save_manifest(&manifest).await?;
     checkpointer.update_latest(id).await?;
-    let elapsed = begin.elapsed();
     Ok(Saved {
         id,
-        elapsed,
-        completing: elapsed - saved,
+        elapsed: begin.elapsed(),
+        completing: saved.elapsed(),
     })
 }
 
