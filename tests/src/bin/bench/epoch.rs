@@ -31,10 +31,11 @@ const WARM_UP: u64 = 2;
 const REQUESTS: f64 = 4.0;
 
 pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<()> {
+    let kinds = subjects::chosen(options.only.as_deref())?;
     for count in VNODES {
         let count = VnodeCount::new(count)?;
-        for kind in subjects::ALL {
-            let subject = Subject::open(kind, count).await?;
+        for kind in &kinds {
+            let subject = Subject::open(*kind, count).await?;
             let measured = measure(&subject, WARM_UP + EPOCHS * options.rounds as u64).await?;
             tell(&subject, measured, report);
             subject.backend.close().await?;

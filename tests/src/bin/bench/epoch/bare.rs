@@ -28,10 +28,12 @@ pub(super) fn memory(url: &str, durability: Durability) -> Result<Box<dyn Bare>>
     Ok(Box::new(BareMemory { engine, space }))
 }
 
-/// Fjall itself. Its journal is not compressed, which incompressible bytes would only pay for.
+/// Fjall itself. Its journal is not compressed, which incompressible bytes would only pay for. It has one worker, as
+/// ours has: beside a second one the first turns in circles, and takes its processor from ours when it is ours' turn.
 pub(super) fn fjall(dir: &FsPath, durability: Durability) -> Result<Box<dyn Bare>> {
     let database = Database::builder(dir)
         .journal_compression(CompressionType::None)
+        .worker_threads(1)
         .open()?;
     let keyspace = database.keyspace("bare", KeyspaceCreateOptions::default)?;
     let mode = match durability {

@@ -9,7 +9,7 @@ use alluvium_conformance::FaultyStore;
 use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::{Azurite, Files, S3Server, StoreServer};
 use alluvium_object_store::{ObjectStoreBackend, ObjectStoreOptions, StoreOptions, open_store};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 /// Everything, in the order of the report.
-pub(super) const ALL: [Kind; 10] = [
+const ALL: [Kind; 10] = [
     Kind::Ram,
     Kind::Engine(EngineKind::Memory, Durability::Buffered),
     Kind::Engine(EngineKind::Memory, Durability::Fsync),
@@ -43,6 +43,34 @@ pub(super) const ALL: [Kind; 10] = [
     Kind::S3,
     Kind::Azure,
 ];
+
+impl Kind {
+    /// What the report calls it.
+    fn name(self) -> String {
+        match self {
+            Self::Ram => "memory".to_owned(),
+            Self::Engine(EngineKind::Memory, Durability::Buffered) => "memory+log".to_owned(),
+            Self::Engine(EngineKind::Memory, Durability::Fsync) => "memory+log+fsync".to_owned(),
+            Self::Engine(kind, Durability::Buffered) => kind.as_str().to_owned(),
+            Self::Engine(kind, Durability::Fsync) => format!("{}+fsync", kind.as_str()),
+            Self::File => "file".to_owned(),
+            Self::S3 => "s3".to_owned(),
+            Self::Azure => "azure".to_owned(),
+        }
+    }
+}
+
+/// The one of this name, or all.
+pub(super) fn chosen(only: Option<&str>) -> Result<Vec<Kind>> {
+    let wanted = |kind: &Kind| only.is_none_or(|only| kind.name() == only);
+    let chosen: Vec<Kind> = ALL.into_iter().filter(wanted).collect();
+    ensure!(
+        !chosen.is_empty(),
+        "there is no such storage: use one of {}",
+        ALL.map(Kind::name).join(", ")
+    );
+    Ok(chosen)
+}
 
 /// The share of the bare engine's throughput that is wanted.
 const ENGINE_TARGET: f64 = 0.7;
@@ -103,32 +131,22 @@ impl Subject {
 async fn engine(kind: Option<EngineKind>, durability: Durability, vnodes: VnodeCount) -> Result<Subject> {
     let directory = tempfile::tempdir()?;
     let dir = |name: &str| directory.path().join(name);
-    let (name, url, bare) = match kind {
-        None => (
-            "memory".to_owned(),
-            "memory:".to_owned(),
-            bare::memory("memory:", durability)?,
-        ),
+    let (url, bare) = match kind {
+        None => ("memory:".to_owned(), bare::memory("memory:", durability)?),
         Some(kind) => {
-            let name = match kind {
-                EngineKind::Memory => "memory+log",
-                kind => kind.as_str(),
-            };
             let bare = match kind {
                 EngineKind::Memory => bare::memory(&kind.url(&dir("bare")), durability)?,
                 EngineKind::Fjall => bare::fjall(&dir("bare"), durability)?,
                 EngineKind::RocksDb => bare::rocksdb(&dir("bare"), durability)?,
             };
-            let name = match durability {
-                Durability::Buffered => name.to_owned(),
-                Durability::Fsync => format!("{name}+fsync"),
-            };
-            (name, kind.url(&dir("ours")), bare)
+            (kind.url(&dir("ours")), bare)
         }
     };
     let config = StateConfig::new(&url)?.vnodes(vnodes).durability(durability);
     Ok(Subject {
-        name,
+        name: kind
+            .map_or(Kind::Ram, |kind| Kind::Engine(kind, durability))
+            .name(),
         backend: config.open().await?,
         target: ENGINE_TARGET,
         bare,
@@ -144,7 +162,7 @@ async fn file(vnodes: VnodeCount) -> Result<Subject> {
     let bare = LocalFileSystem::new_with_prefix(directory.path())?.with_fsync(true);
     let (backend, requests) = counted(&files, vnodes).await?;
     Ok(Subject {
-        name: "file".to_owned(),
+        name: Kind::File.name(),
         backend,
         target: STORE_TARGET,
         bare: bare::store(Arc::new(bare)),
@@ -159,7 +177,7 @@ async fn s3(vnodes: VnodeCount) -> Result<Subject> {
     let counter = Arc::clone(&server);
     let (backend, _) = counted(server.as_ref(), vnodes).await?;
     Ok(Subject {
-        name: "s3".to_owned(),
+        name: Kind::S3.name(),
         backend,
         target: STORE_TARGET,
         bare: bare::store(server.store()),
@@ -172,7 +190,7 @@ async fn azure(vnodes: VnodeCount) -> Result<Subject> {
     let server = Azurite::start().await;
     let (backend, requests) = counted(&server, vnodes).await?;
     Ok(Subject {
-        name: "azure".to_owned(),
+        name: Kind::Azure.name(),
         backend,
         target: STORE_TARGET,
         bare: bare::store(server.store()),
