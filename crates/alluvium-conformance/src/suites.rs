@@ -380,6 +380,8 @@ macro_rules! checkpointer_suite {
                 o7_what_belongs_to_others_stays
                 o7_what_cannot_be_read_is_not_pruned
                 o7_what_is_newer_than_latest_stays
+                o7_of_what_was_never_announced_no_more_stays_than_is_kept
+                o7_a_dry_run_tells_what_would_go_and_removes_nothing
                 o7_what_was_never_completed_goes
                 o7_within_the_grace_period_nothing_goes
                 o7_without_grace_whoever_loses_is_told

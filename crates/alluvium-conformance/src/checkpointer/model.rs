@@ -102,7 +102,7 @@ impl Model {
     fn prune(&mut self, keep: usize) {
         let Some(newest) = self.newest() else { return };
         let counted = self.complete.keys().rev().filter(|id| **id <= newest).take(keep);
-        let newer = self.complete.keys().filter(|id| **id > newest);
+        let newer = self.complete.keys().rev().filter(|id| **id > newest).take(keep);
         let mut kept: BTreeSet<CheckpointId> = counted.chain(newer).copied().collect();
         // What is kept because another needs it can be restored itself, too.
         let mut asked: Vec<CheckpointId> = kept.iter().copied().collect();

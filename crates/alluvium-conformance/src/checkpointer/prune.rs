@@ -83,6 +83,45 @@ pub fn o7_what_is_newer_than_latest_stays(harness: &dyn CheckpointerHarness) {
     });
 }
 
+/// What a dry run tells is what the prune does then.
+pub fn o7_a_dry_run_tells_what_would_go_and_removes_nothing(harness: &dyn CheckpointerHarness) {
+    with_place(harness, async |place, handle| {
+        let older = announce(&handle, 1, None).await;
+        let latest = announce(&handle, 2, None).await;
+        let unfinished = draft(&handle, 3, None).await.unwrap().id;
+        let before = place.paths().await;
+        let told = handle.prune(at_once(1).dry_run(true)).await.unwrap();
+        assert_eq!(
+            (&told.checkpoints, &told.abandoned),
+            (&vec![older], &vec![unfinished])
+        );
+        assert!(told.objects > 0 && told.bytes > 0, "{told:?}");
+        assert_eq!(place.paths().await, before);
+        assert_eq!(handle.list_checkpoints().await.unwrap(), [older, latest]);
+        assert_eq!(handle.prune(at_once(1)).await.unwrap(), told);
+        assert_ne!(place.paths().await, before);
+    });
+}
+
+/// A writer that dies again and again before it announces what it has completed does not fill the store.
+pub fn o7_of_what_was_never_announced_no_more_stays_than_is_kept(harness: &dyn CheckpointerHarness) {
+    with_place(harness, async |_, handle| {
+        let latest = announce(&handle, 1, None).await;
+        let mut saved = Vec::new();
+        for number in 2..=5 {
+            saved.push(save(&handle, number, None).await);
+        }
+        let pruned = handle.prune(at_once(2)).await.unwrap();
+        assert_eq!(pruned.checkpoints, saved[..2]);
+        assert_eq!(
+            handle.list_checkpoints().await.unwrap(),
+            [latest, saved[2], saved[3]]
+        );
+        handle.update_latest(saved[3]).await.unwrap();
+        assert_restores(&handle, saved[3], &[5]).await;
+    });
+}
+
 /// Nothing that was needed or written a moment ago is removed: not what has just been replaced, not what is being written.
 pub fn o7_within_the_grace_period_nothing_goes(harness: &dyn CheckpointerHarness) {
     with_place(harness, async |place, handle| {

@@ -53,8 +53,9 @@ impl RetentionPolicy {
     }
 }
 
-/// Which of the complete checkpoints stay: the newest `keep` up to the one that `_latest` names, every newer one, and what these
-/// need. `None` for one whose manifest cannot be read: it stays, does not count, and nothing is known of what it needs.
+/// Which of the complete checkpoints stay: the newest `keep` up to the one that `_latest` names, the newest `keep` of those after it,
+/// which may be about to be announced, and what these need. `None` for one whose manifest cannot be read: it stays, does not
+/// count, and nothing is known of what it needs.
 ///
 /// Where `_latest` names none of them, the newest counts as named.
 pub fn retained(
@@ -70,16 +71,17 @@ pub fn retained(
     let newest = latest
         .filter(|latest| checkpoints.contains_key(latest))
         .or_else(|| checkpoints.keys().next_back().copied());
-    let newer = checkpoints.keys().copied().filter(|id| Some(*id) > newest);
     let unreadable = checkpoints
         .iter()
         .filter(|(_, manifest)| manifest.is_none())
         .map(|(id, _)| *id);
-    let kept = readable().map(|(id, _)| id).filter(|id| Some(*id) <= newest);
-    let mut retained: BTreeSet<CheckpointId> = kept
+    let keep = keep.get() as usize;
+    let announced = readable().map(|(id, _)| id).filter(|id| Some(*id) <= newest);
+    let newer = readable().map(|(id, _)| id).filter(|id| Some(*id) > newest);
+    let mut retained: BTreeSet<CheckpointId> = announced
         .rev()
-        .take(keep.get() as usize)
-        .chain(newer)
+        .take(keep)
+        .chain(newer.rev().take(keep))
         .chain(unreadable)
         .collect();
     let roots: Vec<_> = retained.iter().copied().collect();
@@ -173,9 +175,10 @@ mod tests {
         assert_eq!(kept(&all, Some(6), 1), [6]);
         assert_eq!(kept(&all, Some(6), 2), [3, 4, 5, 6]);
         assert_eq!(kept(&all, Some(6), 5), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(kept(&all, Some(2), 1), [1, 2, 3, 4, 5, 6]);
-        // What was not announced yet stays, and does not count.
+        // What was not announced yet stays, and does not count; but of many that never were, not all.
         assert_eq!(kept(&all, Some(5), 1), [3, 4, 5, 6]);
+        assert_eq!(kept(&all, Some(1), 1), [1, 6]);
+        assert_eq!(kept(&all, Some(2), 1), [1, 2, 6]);
         // A pointer to nothing.
         assert_eq!(kept(&all, Some(9), 1), [6]);
         assert_eq!(kept(&all, None, 1), [6]);
