@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::Epoch;
+use crate::{Epoch, RetentionPolicy};
 
 pub use chain::{Chain, ChainSizes};
 pub use error::CheckpointError;
@@ -28,7 +28,7 @@ pub use position::SourcePosition;
 pub use recovery::{
     Candidates, Latest, Mismatch, Next, OperatorShape, after_failure, candidates, mismatches,
 };
-pub use retention::{RetentionPolicy, dependents, retained};
+pub use retention::{dependents, retained};
 
 /// The bytes of a file, piece by piece. After an error nothing more comes.
 pub type ByteStream<E> = Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>;

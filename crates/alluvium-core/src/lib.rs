@@ -17,10 +17,12 @@
 //! [`alluvium-nats`]: https://docs.rs/alluvium-nats
 //! [`alluvium-runtime`]: https://docs.rs/alluvium-runtime
 
+pub mod artifact;
 mod assignment;
 mod backend;
 mod change;
 pub mod checkpoint;
+mod checksum;
 mod chunks;
 mod cursor;
 mod digest;
@@ -28,19 +30,23 @@ mod durability;
 mod epoch;
 mod error;
 mod log;
+mod mode;
+mod name;
 mod plan;
 mod position;
 mod range;
+mod retention;
 mod scope;
 mod table;
 mod vnode;
 
+pub use artifact::{ArtifactKey, Transport, TransportError};
 pub use assignment::{AssignmentVersion, InstanceId};
 pub use backend::{
     BackendError, BackendOptions, MAX_WRITE_BYTES, StateBackend, check_partials, check_vnodes,
 };
 pub use change::{Batch, Change, DeleteReason, Operation};
-pub use checkpoint::{ByteStream, CheckpointError, CheckpointId, Checkpointer, RetentionPolicy};
+pub use checkpoint::{ByteStream, CheckpointError, CheckpointId, Checkpointer};
 pub use chunks::{ChunkIter, Chunks};
 pub use cursor::{Cursor, CursorRecord, RecordError};
 pub use digest::{Digest, DigestError};
@@ -48,9 +54,11 @@ pub use durability::Durability;
 pub use epoch::Epoch;
 pub use error::{BoxError, ErrorKind};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
+pub use mode::Mode;
 pub use plan::{Plan, PlanInput, ReconcileReason, RefuseReason, plan};
 pub use position::{Sequence, Timestamp};
 pub use range::KeyRange;
+pub use retention::RetentionPolicy;
 pub use scope::{Filter, Scope, ScopeError};
 pub use table::{Binding, ChangesSince, Entry, Row, RowIter, Table, TableError, TableSnapshot, TableStats};
 pub use vnode::{Vnode, VnodeCount};

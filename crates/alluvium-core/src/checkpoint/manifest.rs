@@ -1,14 +1,12 @@
 //! What a checkpoint consists of.
 
-mod checksum;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::checksum::CHECKSUM;
 use super::{CheckpointError, CheckpointId, FileKind, manifest_path, partition_path};
+use crate::checksum::{self, CHECKSUM, Layout};
 use crate::{BoxError, Digest, Epoch};
 
 /// The version that is written, and the newest that is read.
@@ -216,7 +214,7 @@ impl Manifest {
         manifest.version = MANIFEST_VERSION;
         manifest.total_size = manifest.sum();
         manifest.check()?;
-        let json = checksum::to_json(&manifest).map_err(|error| {
+        let json = checksum::to_json(&manifest, Layout::Pretty).map_err(|error| {
             CheckpointError::Invalid(format!("the manifest cannot be written as JSON: {error}"))
         })?;
         if json.len() as u64 > MAX_MANIFEST_BYTES {

@@ -9,16 +9,13 @@
 //! A path tells what it is of, and there is one path for one thing: what is read from a manifest is compared with the
 //! path that it has to be, and so cannot lead anywhere else.
 
-use std::fmt::Write as _;
-
 use super::{CheckpointError, CheckpointId};
+use crate::name;
 
 /// The pointer to the newest complete checkpoint: the one object that is ever replaced.
 pub const LATEST: &str = "_latest";
 /// The name of a manifest in the directory of its checkpoint.
 pub const MANIFEST: &str = "manifest.json";
-/// The most bytes of an encoded name: file systems take 255.
-const MAX_ENCODED: usize = 240;
 
 /// Whether a partition's file is its whole state or what changed since the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +57,8 @@ pub fn partition_path(
     partition: u32,
     kind: FileKind,
 ) -> Result<String, CheckpointError> {
-    let operator = encode(operator)?;
+    let operator = name::encode(operator)
+        .map_err(|error| CheckpointError::Invalid(format!("an operator cannot have this name: {error}")))?;
     let extension = match kind {
         FileKind::Snapshot => "snap",
         FileKind::Delta => "delta",
@@ -68,27 +66,6 @@ pub fn partition_path(
     Ok(format!(
         "{id}/operators/{operator}/partition-{partition}.{extension}"
     ))
-}
-
-fn encode(name: &str) -> Result<String, CheckpointError> {
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
-            // Writing to a string cannot fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-    }
-    match encoded.len() {
-        0 => Err(CheckpointError::Invalid(
-            "an operator without a name: give it one".to_owned(),
-        )),
-        1..=MAX_ENCODED => Ok(encoded),
-        length => Err(CheckpointError::Invalid(format!(
-            "the operator's name {name:?} takes {length} bytes in a path, where each byte but a-z 0-9 _ - takes three: give it \
-             a name that takes at most {MAX_ENCODED}"
-        ))),
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use alluvium_core::checkpoint::{Manifest, Pruned, RetentionPolicy, dependents, retained};
-use alluvium_core::{CheckpointError, CheckpointId, ErrorKind};
+use alluvium_core::checkpoint::{Manifest, Pruned, dependents, retained};
+use alluvium_core::{CheckpointError, CheckpointId, ErrorKind, RetentionPolicy};
 use object_store::path::Path;
 use uuid::Uuid;
 
