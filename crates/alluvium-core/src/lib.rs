@@ -7,7 +7,8 @@
 //!
 //! A [`StateBackend`] is where it all lives: tables, and the partials that stateful operators persist per [`Vnode`]
 //! and [`Epoch`], sealed once and fenced by [`AssignmentVersion`]. A [`Checkpointer`] keeps what operators and their sources
-//! start from again: a [manifest](checkpoint::Manifest) and the snapshots and deltas that it names.
+//! start from again: a [manifest](checkpoint::Manifest) and the snapshots and deltas that it names. Of a fleet, one does what
+//! a [`LeaseStore`] has given it the [`Lease`] for.
 //!
 //! This crate does no I/O, starts no task and needs no runtime. The crates above it implement the traits
 //! ([`alluvium-engine`] tables, [`alluvium-nats`] logs) or drive them ([`alluvium-runtime`]); none of them
@@ -24,11 +25,13 @@ mod change;
 pub mod checkpoint;
 mod checksum;
 mod chunks;
+mod clock;
 mod cursor;
 mod digest;
 mod durability;
 mod epoch;
 mod error;
+pub mod lease;
 mod log;
 mod mode;
 mod name;
@@ -48,11 +51,13 @@ pub use backend::{
 pub use change::{Batch, Change, DeleteReason, Operation};
 pub use checkpoint::{ByteStream, CheckpointError, CheckpointId, Checkpointer};
 pub use chunks::{ChunkIter, Chunks};
+pub use clock::{Clock, SystemClock};
 pub use cursor::{Cursor, CursorRecord, RecordError};
 pub use digest::{Digest, DigestError};
 pub use durability::Durability;
 pub use epoch::Epoch;
 pub use error::{BoxError, ErrorKind};
+pub use lease::{Acquired, Lease, LeaseError, LeaseRecord, LeaseStore};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
 pub use mode::Mode;
 pub use plan::{Plan, PlanInput, ReconcileReason, RefuseReason, plan};

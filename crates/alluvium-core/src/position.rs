@@ -74,6 +74,28 @@ impl Timestamp {
         self.0
     }
 
+    /// The instant of a [`SystemTime`]. One that nanoseconds in 64 bits cannot tell is the nearest that they can.
+    pub fn from_system_time(time: SystemTime) -> Self {
+        let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        Self(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => nanos(after),
+            Err(before) => -nanos(before.duration()),
+        })
+    }
+
+    /// The instant so much later, or the last one that there is.
+    #[must_use]
+    pub fn saturating_add(self, span: Duration) -> Self {
+        let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// How long this is after an earlier instant, zero if that is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        let nanos = i128::from(self.0) - i128::from(earlier.0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    }
+
     /// The same instant as a [`SystemTime`].
     pub fn to_system_time(self) -> SystemTime {
         let nanos = Duration::from_nanos(self.0.unsigned_abs());
@@ -82,5 +104,25 @@ impl Timestamp {
         } else {
             SystemTime::UNIX_EPOCH - nanos
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_nanoseconds_cannot_tell_are_the_nearest() {
+        for nanos in [i64::MIN + 1, -1, 0, 1, i64::MAX] {
+            let instant = Timestamp::from_nanos(nanos);
+            assert_eq!(Timestamp::from_system_time(instant.to_system_time()), instant);
+        }
+        let last = Timestamp::from_nanos(i64::MAX);
+        assert_eq!(Timestamp::from_nanos(1).saturating_add(Duration::MAX), last);
+        assert_eq!(
+            last.since(Timestamp::from_nanos(i64::MIN)),
+            Duration::from_nanos(u64::MAX)
+        );
+        assert_eq!(Timestamp::from_nanos(i64::MIN).since(last), Duration::ZERO);
     }
 }
