@@ -236,6 +236,14 @@ impl Store {
         found.map_err(|failure| self.told("list", directory, failure))
     }
 
+    /// Every object right in a directory, and none below that, in no order.
+    pub(crate) async fn list_here(&self, directory: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
+        let list = || self.within(self.limit, self.store.list_with_delimiter(Some(directory)));
+        let found = self.repeated(list).await;
+        let found = found.map_err(|failure| self.told("list", directory, failure))?;
+        Ok(found.objects)
+    }
+
     /// Removes objects, and goes on past those that cannot be. One that is not there is gone.
     pub(crate) async fn remove(&self, mut paths: Vec<Path>) -> Removed {
         let mut removed = Removed {
@@ -389,6 +397,15 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_max_elapsed_time(None)
         .build();
     iter::from_fn(move || backoff.next_backoff()).take(REPEATS)
+}
+
+/// Where something is, of which this is the path below a directory, its names encoded already.
+pub(crate) fn below(directory: &Path, path: &str) -> Result<Path, object_store::path::Error> {
+    if directory.is_root() {
+        Path::parse(path)
+    } else {
+        Path::parse(format!("{directory}/{path}"))
+    }
 }
 
 fn found_or_none<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {

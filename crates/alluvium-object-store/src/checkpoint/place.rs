@@ -41,13 +41,7 @@ impl Place {
 
     /// Where a file is, of which this is the path below the prefix.
     pub(super) fn file(&self, file: &PartitionFile) -> Result<Path, CheckpointError> {
-        // Its names are encoded already: taken as they are, and not encoded once more.
-        let whole = if self.prefix.is_root() {
-            file.path.clone()
-        } else {
-            format!("{}/{}", self.prefix, file.path)
-        };
-        Path::parse(whole).map_err(|source| CheckpointError::Corrupt {
+        crate::store::below(&self.prefix, &file.path).map_err(|source| CheckpointError::Corrupt {
             path: file.path.clone(),
             source: source.into(),
         })

@@ -7,8 +7,7 @@
 //! condition that nothing is there: then the writer cannot complete it any more, and is told. The mark stays for another grace
 //! period. Should the writer come back even later it finds its files gone when it lists them.
 //!
-//! Ages are told by the store's clock: that of whoever prunes may be wrong. To ask for it, something is put and removed again,
-//! by a dry run too.
+//! Ages are told by the store's clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -16,11 +15,11 @@ use std::time::{Duration, SystemTime};
 use alluvium_core::checkpoint::{Manifest, Pruned, dependents, retained};
 use alluvium_core::{CheckpointError, CheckpointId, ErrorKind, RetentionPolicy};
 use object_store::path::Path;
-use uuid::Uuid;
 
 use super::ObjectStoreCheckpointer;
 use super::complete::Claim;
 use super::place::Objects;
+use crate::sweep::{self, Sweep};
 
 /// Everything that is there.
 pub(super) struct Inventory {
@@ -67,13 +66,13 @@ impl ObjectStoreCheckpointer {
                 return in_use(format!("checkpoint {dependent}"));
             }
         }
-        let mut sweep = Sweep::default();
+        let mut sweep = Sweep::new(self.blobs.store().clone(), false);
         if inventory.complete.contains_key(&id) {
             self.remove(id, &objects, &mut sweep).await;
         } else if !self.abandon(id, &objects, &mut sweep).await? {
             return in_use("its writer: it is complete by now".to_owned());
         }
-        sweep.done(Pruned::default()).map(drop)
+        done(sweep, Pruned::default()).map(drop)
     }
 
     pub(super) async fn sweep(&self, policy: RetentionPolicy) -> Result<Pruned, CheckpointError> {
@@ -83,13 +82,10 @@ impl ObjectStoreCheckpointer {
             Err(error) if error.kind() == ErrorKind::Corrupt => None,
             Err(error) => return Err(error),
         };
-        let now = self.store_time().await?;
+        let now = sweep::store_time(self.blobs.store(), self.place.clock()).await?;
         let has_passed =
             |since: SystemTime| now.duration_since(since).unwrap_or(Duration::ZERO) >= policy.grace;
-        let mut sweep = Sweep {
-            dry_run: policy.dry_run,
-            ..Sweep::default()
-        };
+        let mut sweep = Sweep::new(self.blobs.store().clone(), policy.dry_run);
         let mut pruned = Pruned::default();
         let removable = inventory.removable(latest, policy, has_passed);
         // The newest first: what needs another goes before it.
@@ -117,7 +113,7 @@ impl ObjectStoreCheckpointer {
                 Err(error) => sweep.failed(objects.files.len(), error),
             }
         }
-        sweep.done(pruned)
+        done(sweep, pruned)
     }
 
     /// Takes the place of a manifest that is not there, and removes the files. Whether that is done: its writer may have come
@@ -126,9 +122,9 @@ impl ObjectStoreCheckpointer {
         &self,
         id: CheckpointId,
         objects: &Objects,
-        sweep: &mut Sweep,
+        sweep: &mut Sweep<CheckpointError>,
     ) -> Result<bool, CheckpointError> {
-        if !sweep.dry_run {
+        if !sweep.is_dry_run() {
             match self.claim(id, Manifest::abandoned(id)).await? {
                 Claim::Taken(there) if there[..] != Manifest::abandoned(id) => return Ok(false),
                 Claim::Done | Claim::Taken(_) => {}
@@ -136,38 +132,19 @@ impl ObjectStoreCheckpointer {
         }
         let files = objects.files.keys().cloned().collect();
         let bytes = objects.files.values().map(|object| object.size).sum();
-        Ok(self.remove_all(files, bytes, sweep).await)
+        Ok(sweep.remove(files, bytes).await)
     }
 
     /// Removes a checkpoint, its manifest first. Whether all of it is gone.
-    async fn remove(&self, id: CheckpointId, objects: &Objects, sweep: &mut Sweep) -> bool {
+    async fn remove(&self, id: CheckpointId, objects: &Objects, sweep: &mut Sweep<CheckpointError>) -> bool {
         if let Some(manifest) = &objects.manifest
-            && !self
-                .remove_all(vec![self.place.manifest(id)], manifest.size, sweep)
-                .await
+            && !sweep.remove(vec![self.place.manifest(id)], manifest.size).await
         {
             return false;
         }
         let files: Vec<Path> = objects.files.keys().cloned().collect();
         let bytes = objects.bytes() - objects.manifest.as_ref().map_or(0, |manifest| manifest.size);
-        files.is_empty() || self.remove_all(files, bytes, sweep).await
-    }
-
-    async fn remove_all(&self, paths: Vec<Path>, bytes: u64, sweep: &mut Sweep) -> bool {
-        let found = paths.len();
-        if sweep.dry_run {
-            sweep.objects += found as u64;
-            sweep.bytes += bytes;
-            return true;
-        }
-        let removed = self.blobs.store().remove(paths).await;
-        sweep.objects += removed.gone.len() as u64;
-        if let Some(failure) = removed.failure {
-            sweep.failed(found - removed.gone.len().min(found), failure.into());
-            return false;
-        }
-        sweep.bytes += bytes;
-        true
+        files.is_empty() || sweep.remove(files, bytes).await
     }
 
     async fn inventory(&self) -> Result<Inventory, CheckpointError> {
@@ -215,18 +192,6 @@ impl ObjectStoreCheckpointer {
             _ => Ok(false),
         }
     }
-
-    /// What time it is for the store: what it stamps on an object that is put now.
-    async fn store_time(&self) -> Result<SystemTime, CheckpointError> {
-        let (store, path) = (self.blobs.store(), self.place.clock());
-        store.put(&path, Uuid::new_v4().to_string().into()).await?;
-        let stamped = store.last_modified(&path).await?;
-        if let Some(failure) = store.remove(vec![path]).await.failure {
-            return Err(failure.into());
-        }
-        // Removed by another prune: then it is time to come back later.
-        Ok(stamped.unwrap_or(SystemTime::UNIX_EPOCH))
-    }
 }
 
 impl Inventory {
@@ -261,33 +226,16 @@ impl Inventory {
     }
 }
 
-/// What has been removed, and what could not be.
-#[derive(Debug, Default)]
-struct Sweep {
-    /// Whether it is only counted.
-    dry_run: bool,
-    objects: u64,
-    bytes: u64,
-    failed: u64,
-    first: Option<CheckpointError>,
-}
-
-impl Sweep {
-    fn failed(&mut self, objects: usize, error: CheckpointError) {
-        self.failed += objects.max(1) as u64;
-        self.first.get_or_insert(error);
-    }
-
-    fn done(self, pruned: Pruned) -> Result<Pruned, CheckpointError> {
-        if let Some(first) = self.first {
-            return Err(CheckpointError::PruneIncomplete {
-                failed: self.failed,
-                found: self.failed + self.objects,
-                source: Box::new(first),
-            });
+fn done(sweep: Sweep<CheckpointError>, mut pruned: Pruned) -> Result<Pruned, CheckpointError> {
+    match sweep.done() {
+        Ok(swept) => {
+            (pruned.objects, pruned.bytes) = (swept.objects, swept.bytes);
+            Ok(pruned)
         }
-        let mut pruned = pruned;
-        (pruned.objects, pruned.bytes) = (self.objects, self.bytes);
-        Ok(pruned)
+        Err(incomplete) => Err(CheckpointError::PruneIncomplete {
+            failed: incomplete.failed,
+            found: incomplete.found,
+            source: Box::new(incomplete.source),
+        }),
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use alluvium_core::{BackendError, BoxError, CheckpointError, ErrorKind};
+use alluvium_core::{BackendError, BoxError, CheckpointError, ErrorKind, TransportError};
 use object_store::Error;
 
 /// A request that has failed, and of which object. Each trait has it as an error of its own.
@@ -62,27 +62,33 @@ impl From<StoreError> for BackendError {
     }
 }
 
-impl From<StoreError> for CheckpointError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Corrupt { location, source } => Self::Corrupt {
-                path: location,
-                source,
-            },
-            StoreError::Refused {
-                doing,
-                location,
-                kind,
-                source,
-            } => Self::Storage {
-                doing,
-                location,
-                kind,
-                source,
-            },
+macro_rules! as_storage_error {
+    ($($error:ident)*) => {$(
+        impl From<StoreError> for $error {
+            fn from(error: StoreError) -> Self {
+                match error {
+                    StoreError::Corrupt { location, source } => Self::Corrupt {
+                        path: location,
+                        source,
+                    },
+                    StoreError::Refused {
+                        doing,
+                        location,
+                        kind,
+                        source,
+                    } => Self::Storage {
+                        doing,
+                        location,
+                        kind,
+                        source,
+                    },
+                }
+            }
         }
-    }
+    )*};
 }
+
+as_storage_error!(CheckpointError TransportError);
 
 /// Why a request has failed.
 #[derive(Debug)]
