@@ -10,12 +10,14 @@
 //! but while a snapshot is held, rows replaced since are kept too. For anything larger there are the engines on disk.
 //!
 //! Map of the crate: `state` holds the map and `row` what is in it; `snapshot` reads it; `engine` orders the writers;
-//! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short.
+//! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short. [`MemoryLeaseStore`] has nothing to do
+//! with any of it.
 
 mod compaction;
 mod engine;
 mod error;
 mod journal;
+mod lease;
 mod options;
 mod row;
 mod snapshot;
@@ -24,4 +26,5 @@ mod state;
 mod testing;
 
 pub use engine::MemoryEngine;
+pub use lease::MemoryLeaseStore;
 pub use options::MemoryOptions;

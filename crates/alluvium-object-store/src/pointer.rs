@@ -13,6 +13,7 @@
 //! HTTP has etags in quotes, and some services (Ceph before version 17) compare what is in `If-Match` without. A put
 //! that is refused where nothing has changed is tried again with the other form, which is remembered if it succeeds.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub(crate) struct Pointer {
     /// The most bytes that it has.
     most: u64,
     /// Whether the service takes etags without their quotes.
-    bare_etags: AtomicBool,
+    bare_etags: Arc<AtomicBool>,
 }
 
 /// What came of a swap.
@@ -54,7 +55,17 @@ impl Pointer {
             store,
             path,
             most,
-            bare_etags: AtomicBool::new(false),
+            bare_etags: Arc::default(),
+        }
+    }
+
+    /// One like it at another path. They share what they know of the service.
+    pub(crate) fn at(&self, path: Path) -> Self {
+        Self {
+            store: self.store.clone(),
+            path,
+            most: self.most,
+            bare_etags: Arc::clone(&self.bare_etags),
         }
     }
 

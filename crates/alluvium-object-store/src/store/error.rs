@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use alluvium_core::{BackendError, BoxError, CheckpointError, ErrorKind, TransportError};
+use alluvium_core::{BackendError, BoxError, CheckpointError, ErrorKind, LeaseError, TransportError};
 use object_store::Error;
 
 /// A request that has failed, and of which object. Each trait has it as an error of its own.
@@ -39,6 +39,25 @@ impl StoreError {
         match self {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Refused { kind, .. } => *kind,
+        }
+    }
+}
+
+impl From<StoreError> for LeaseError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { location, source } => Self::Corrupt { location, source },
+            StoreError::Refused {
+                doing,
+                location,
+                kind,
+                source,
+            } => Self::Storage {
+                doing,
+                location,
+                kind,
+                source,
+            },
         }
     }
 }
