@@ -1,6 +1,7 @@
 //! What drives the traits: a [`Replica`] reads a [`Log`](alluvium_core::Log) into a
 //! [`Table`](alluvium_core::Table) and keeps it there. A [`Recovery`] brings operators and sources back to a checkpoint of a
-//! [`Checkpointer`](alluvium_core::Checkpointer).
+//! [`Checkpointer`](alluvium_core::Checkpointer). A [`Bootstrap`] fills a table from an artifact of a
+//! [`Transport`](alluvium_core::Transport).
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
 //!
@@ -16,10 +17,15 @@
 //! rest is applied at once, a flood makes large batches, and no timer waits in between. Reads go to the table and
 //! meet no lock of this crate.
 
+mod artifact;
 mod error;
 mod recovery;
 mod replica;
 
+pub use artifact::{
+    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, Fetched,
+    SkippedArtifact, fetch_artifact,
+};
 pub use error::ReplicaError;
 pub use recovery::{
     LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,

@@ -1,0 +1,131 @@
+//! Which artifact a table is filled from.
+
+use std::sync::Arc;
+
+use alluvium_core::artifact::{ArtifactManifest, FitInput, ManifestId, check_fit};
+use alluvium_core::{Digest, Log, Mode, Scope, Sequence};
+use sha2::{Digest as _, Sha256};
+
+use super::BootstrapError;
+use super::fetch::Source;
+use super::report::{Chosen, SkippedArtifact};
+
+/// The artifacts of a key, newest first.
+pub(super) struct Candidates<'a> {
+    pub(super) source: &'a Source,
+    pub(super) at: Option<Sequence>,
+    /// How many damaged ones may be passed over.
+    pub(super) fall_back: usize,
+    pub(super) skipped: Vec<SkippedArtifact>,
+}
+
+impl Candidates<'_> {
+    /// The newest one that was not passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`BootstrapError::NoArtifact`] if there is none, or the damage of the first if all are damaged.
+    pub(super) async fn next(&mut self) -> Result<Chosen, BootstrapError> {
+        if self.at.is_none() && !self.skipped.iter().any(|skipped| skipped.id.is_none()) {
+            let newest = self.source.transport.manifest(&self.source.key).await;
+            match newest
+                .map_err(BootstrapError::from)
+                .and_then(|newest| newest.map(named).transpose())
+            {
+                Ok(Some(newest)) if self.is_new(newest.id) => return Ok(newest),
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(self.none()),
+                Err(error) => self.skip(None, error)?,
+            }
+        }
+        let history = self.source.transport.history(&self.source.key).await?;
+        for id in history.into_iter().rev() {
+            if self.at.is_some_and(|at| id.sequence() > at) || !self.is_new(id) {
+                continue;
+            }
+            match self.source.transport.manifest_of(&self.source.key, id).await {
+                Ok(manifest) => return Ok(Chosen { id, manifest }),
+                Err(error) => self.skip(Some(id), error.into())?,
+            }
+        }
+        Err(self.none())
+    }
+
+    /// Passes over what is damaged, as long as that is allowed.
+    pub(super) fn skip(
+        &mut self,
+        id: Option<ManifestId>,
+        error: BootstrapError,
+    ) -> Result<(), BootstrapError> {
+        if !error.is_damage() || self.skipped.len() >= self.fall_back {
+            return Err(error);
+        }
+        tracing::warn!(key = %self.source.key, id = id.map(tracing::field::display), %error, "an artifact is passed over");
+        self.skipped.push(SkippedArtifact {
+            id,
+            error: Arc::new(error),
+        });
+        Ok(())
+    }
+
+    fn is_new(&self, id: ManifestId) -> bool {
+        self.skipped.iter().all(|skipped| skipped.id != Some(id))
+    }
+
+    fn none(&self) -> BootstrapError {
+        BootstrapError::NoArtifact {
+            key: self.source.key.to_string(),
+            at: self.at,
+        }
+    }
+}
+
+/// A manifest with its name in the history.
+fn named(manifest: ArtifactManifest) -> Result<Chosen, BootstrapError> {
+    let digest = Digest::from_bytes(Sha256::digest(manifest.to_json()?).into());
+    Ok(Chosen {
+        id: ManifestId::new(manifest.cursor.sequence, &digest),
+        manifest,
+    })
+}
+
+/// What a table must have in common with an artifact.
+pub(super) struct Wanted<'a> {
+    pub(super) log_name: &'a str,
+    pub(super) scope: &'a Scope,
+    pub(super) mode: Mode,
+    /// The log to go on from.
+    pub(super) log: Option<&'a dyn Log>,
+}
+
+/// Whether an artifact fits.
+pub(super) async fn check(
+    source: &Source,
+    manifest: &ArtifactManifest,
+    wanted: &Wanted<'_>,
+) -> Result<(), BootstrapError> {
+    let mut input = FitInput {
+        log: wanted.log_name,
+        scope: wanted.scope,
+        mode: wanted.mode,
+        bounds: None,
+        at_cursor: None,
+    };
+    let fits = |input: &FitInput<'_>| {
+        check_fit(manifest, input).map_err(|unfit| BootstrapError::Unfit {
+            key: source.key.to_string(),
+            source: unfit,
+        })
+    };
+    // Before a server is asked for what can make no difference.
+    fits(&input)?;
+    let Some(log) = wanted.log else { return Ok(()) };
+    let bounds = log.bounds().await?;
+    let cursor = &manifest.cursor;
+    if cursor.log == bounds.log && (Sequence::FIRST..=bounds.last).contains(&cursor.sequence) {
+        let message = log.message_at(cursor.sequence).await?;
+        input.at_cursor = message.map(|message| message.timestamp);
+    }
+    input.bounds = Some(&bounds);
+    fits(&input)
+}
