@@ -8,7 +8,7 @@
 //! A [`StateBackend`] is where it all lives: tables, and the partials that stateful operators persist per [`Vnode`]
 //! and [`Epoch`], sealed once and fenced by [`AssignmentVersion`]. A [`Checkpointer`] keeps what operators and their sources
 //! start from again: a [manifest](checkpoint::Manifest) and the snapshots and deltas that it names. Of a fleet, one does what
-//! a [`LeaseStore`] has given it the [`Lease`] for.
+//! a [`LeaseStore`] has given it the [`Lease`] for. A [`CursorStore`] keeps the cursors of consumers that have no table.
 //!
 //! This crate does no I/O, starts no task and needs no runtime. The crates above it implement the traits
 //! ([`alluvium-engine`] tables, [`alluvium-nats`] logs) or drive them ([`alluvium-runtime`]); none of them
@@ -27,6 +27,7 @@ mod checksum;
 mod chunks;
 mod clock;
 mod cursor;
+pub mod cursor_store;
 mod digest;
 mod durability;
 mod epoch;
@@ -53,6 +54,7 @@ pub use checkpoint::{ByteStream, CheckpointError, CheckpointId, Checkpointer};
 pub use chunks::{ChunkIter, Chunks};
 pub use clock::{Clock, SystemClock};
 pub use cursor::{Cursor, CursorRecord, RecordError};
+pub use cursor_store::{CursorStore, CursorStoreError, HeldCursor};
 pub use digest::{Digest, DigestError};
 pub use durability::Durability;
 pub use epoch::Epoch;

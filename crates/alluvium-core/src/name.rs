@@ -19,12 +19,17 @@ pub(crate) enum NameError {
 /// A name as one part of a path: everything but `a-z 0-9 _ -` is percent-encoded byte by byte, upper case too, for some file
 /// systems do not tell it from lower case. No two names share a part.
 pub(crate) fn encode(name: &str) -> Result<String, NameError> {
+    encode_with(name, '%')
+}
+
+/// The same with another sign than `%` before the two digits, for places that do not know that one.
+pub(crate) fn encode_with(name: &str, escape: char) -> Result<String, NameError> {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
             // Writing to a string cannot fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
+            _ => drop(write!(encoded, "{escape}{byte:02X}")),
         }
     }
     match encoded.len() {
@@ -39,11 +44,16 @@ pub(crate) fn encode(name: &str) -> Result<String, NameError> {
 
 /// The name that [`encode`] made this of; nothing for what it never makes.
 pub(crate) fn decode(encoded: &str) -> Option<String> {
+    decode_with(encoded, '%')
+}
+
+/// The name that [`encode_with`] made this of; nothing for what it never makes.
+pub(crate) fn decode_with(encoded: &str, escape: char) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         rest = after;
-        if *first != b'%' {
+        if char::from(*first) != escape {
             bytes.push(*first);
             continue;
         }
@@ -52,7 +62,7 @@ pub(crate) fn decode(encoded: &str) -> Option<String> {
         rest = after;
     }
     let name = String::from_utf8(bytes).ok()?;
-    (encode(&name).as_deref() == Ok(encoded)).then_some(name)
+    (encode_with(&name, escape).as_deref() == Ok(encoded)).then_some(name)
 }
 
 #[cfg(test)]
