@@ -6,11 +6,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use alluvium_core::lease::{CellSwap, LeaseCells};
 use alluvium_core::{
-    BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend, Table, TableError,
+    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
+    Table, TableError,
 };
 use alluvium_engine::{Engine, EngineBackend, EngineError, EngineTable};
 use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Key;
 
@@ -203,6 +206,30 @@ pub trait CheckpointerHarness: Send + Sync + 'static {
         store: Arc<dyn ObjectStore>,
         prefix: Key,
     ) -> Result<Arc<dyn Checkpointer>, CheckpointError>;
+}
+
+/// Opens a [`LeaseStore`] for the [`lease`](crate::lease) suite.
+#[async_trait]
+pub trait LeaseHarness: Send + Sync + 'static {
+    /// Opens the leases that live in `dir`, an existing directory, as another process would: handles share nothing but what is
+    /// stored. Leases that live elsewhere take the directory's name for the name of their place: no two tests have the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, unchanged.
+    async fn open_leases(&self, dir: &Path, clock: Arc<dyn Clock>)
+    -> Result<Arc<dyn LeaseStore>, LeaseError>;
+
+    /// Puts bytes where the record of a lease is, past the store; [`overwrite_cell`] does it for what has [`LeaseCells`].
+    async fn overwrite_record(&self, dir: &Path, name: &str, bytes: Bytes);
+}
+
+/// Puts bytes where the record of a lease is.
+pub async fn overwrite_cell(cells: &impl LeaseCells, name: &str, bytes: Bytes) {
+    let cell = cells.read_cell(name).await.expect("the record is read");
+    let swapped = cells.swap_cell(name, &cell.version, bytes).await;
+    let swapped = swapped.expect("the record is overwritten");
+    assert!(matches!(swapped, CellSwap::Done), "somebody else has written it");
 }
 
 struct EngineTables(Arc<dyn Engine>);

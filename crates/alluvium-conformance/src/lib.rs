@@ -176,21 +176,27 @@
 
 pub mod backend;
 pub mod checkpointer;
+mod clock;
 mod content;
 mod damage;
 pub mod engine;
 mod faulty;
 mod harness;
 mod history;
+pub mod lease;
 mod process;
 mod random;
 mod suites;
 mod support;
 pub mod table;
 
+pub use clock::ManualClock;
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use faulty::{Call, Fault, FaultyStore};
-pub use harness::{BackendHarness, Capabilities, CheckpointerHarness, EngineHarness, TableHarness, Tables};
+pub use harness::{
+    BackendHarness, Capabilities, CheckpointerHarness, EngineHarness, LeaseHarness, TableHarness, Tables,
+    overwrite_cell,
+};
 pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;

@@ -23,12 +23,14 @@ fn every_test_is_listed_in_its_suite_once() {
         .split_once("macro_rules! table_suite")
         .unwrap();
     let (table, rest) = rest.split_once("macro_rules! backend_suite").unwrap();
-    let (backend, checkpointer) = rest.split_once("macro_rules! checkpointer_suite").unwrap();
+    let (backend, rest) = rest.split_once("macro_rules! checkpointer_suite").unwrap();
+    let (checkpointer, lease) = rest.split_once("macro_rules! lease_suite").unwrap();
     for (folder, listing, least) in [
         ("engine", engine, 50),
         ("table", table, 40),
         ("backend", backend, 50),
         ("checkpointer", checkpointer, 50),
+        ("lease", lease, 14),
     ] {
         let names = tests_in(folder);
         assert!(names.len() >= least, "only {} tests in {folder}", names.len());
