@@ -1,8 +1,15 @@
-//! Artifacts of a table: a [`Bootstrap`] fills one from the newest, wherever that was exported.
+//! Artifacts of a table: an [`Exporter`] makes them, and a [`Bootstrap`] fills another table from the newest, wherever that was
+//! exported.
 
 mod bootstrap;
+mod export;
 
 pub use bootstrap::{
     ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, Fetched,
     SkippedArtifact, fetch_artifact,
 };
+pub use export::{
+    ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
+    Exporter, Round, SkipReason,
+};
+pub(crate) use export::{Request, Rounds, RunningRounds};

@@ -70,3 +70,21 @@ impl From<TableError> for ReplicaError {
         Self::Table(Arc::new(error))
     }
 }
+
+/// An error with its sources on one line. Some clients say their source in their own text too; it is said once.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut said = self.0.to_string();
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            if !said.contains(&text) {
+                said = format!("{said}: {text}");
+            }
+            source = error.source();
+        }
+        f.write_str(&said)
+    }
+}

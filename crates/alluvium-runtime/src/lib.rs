@@ -1,6 +1,7 @@
 //! What drives the traits: a [`Replica`] reads a [`Log`](alluvium_core::Log) into a
 //! [`Table`](alluvium_core::Table) and keeps it there. A [`Recovery`] brings operators and sources back to a checkpoint of a
-//! [`Checkpointer`](alluvium_core::Checkpointer). A [`Bootstrap`] fills a table from an artifact of a
+//! [`Checkpointer`](alluvium_core::Checkpointer). An [`Exporter`] makes an artifact of a table, for other machines, and a
+//! [`Bootstrap`] fills a table from one, through a
 //! [`Transport`](alluvium_core::Transport).
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
@@ -23,8 +24,9 @@ mod recovery;
 mod replica;
 
 pub use artifact::{
-    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, Fetched,
-    SkippedArtifact, fetch_artifact,
+    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ExportError,
+    ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported, Exporter, Fetched,
+    Round, SkipReason, SkippedArtifact, fetch_artifact,
 };
 pub use error::ReplicaError;
 pub use recovery::{

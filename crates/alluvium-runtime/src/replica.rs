@@ -10,11 +10,12 @@ mod status;
 use std::sync::Arc;
 
 use alluvium_core::{Batch, Entry, KeyRange, RowIter, Sequence, Table, TableError, TableSnapshot};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::builder::ReplicaBuilder;
 pub use self::status::{State, Status};
-use crate::ReplicaError;
+use crate::artifact::Request;
+use crate::{ExportError, ReplicaError, Round};
 
 /// A table that follows its log, in the background, until it is shut down or dropped.
 ///
@@ -29,6 +30,8 @@ pub struct Replica {
     batches: broadcast::Sender<Arc<Batch>>,
     /// Tells the driver to stop; the driver's end is told by the status.
     stop: watch::Sender<bool>,
+    /// Asks for rounds of exports, if there is a schedule.
+    exports: Option<mpsc::Sender<Request>>,
 }
 
 /// A table in a struct that can be debugged.
@@ -122,6 +125,25 @@ impl Replica {
     /// How the replica is doing, as it changes.
     pub fn watch_status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Exports the table now, as the [schedule](ReplicaBuilder::export) that the replica was built with says, and returns when
+    /// that is done. It waits for a round that runs, and is left to another node that is at one; it does not wait for a lease
+    /// that rests, and goes without it then. Whoever stops waiting does not stop the round.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::NotScheduled`] without a schedule, [`ExportError::Stopped`] if the replica stops before it is done, and
+    /// those of [`Exporter::export`](crate::Exporter::export). The replica goes on.
+    pub async fn export_now(&self) -> Result<Round, Arc<ExportError>> {
+        let stopped = || Arc::new(ExportError::Stopped);
+        let requests = self
+            .exports
+            .as_ref()
+            .ok_or_else(|| Arc::new(ExportError::NotScheduled))?;
+        let (request, done) = oneshot::channel();
+        requests.send(request).await.map_err(|_| stopped())?;
+        done.await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// Waits until the replica stops by itself, which it does only on an error, or is shut down from elsewhere.

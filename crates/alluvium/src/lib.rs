@@ -60,9 +60,10 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
-    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Seekable, Skipped, SourceMismatch, State,
-    Status, Subscription, SubscriptionError,
+    ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
+    Exporter, LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError,
+    RecoveryReport, Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason,
+    Skipped, SourceMismatch, State, Status, Subscription, SubscriptionError,
 };
 
 pub use checkpoints::open_checkpointer;

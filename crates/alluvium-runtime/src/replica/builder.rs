@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Scope, Table};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::applier::{Applier, Hook};
 use super::driver::Driver;
 use super::queue;
 use super::status::Status;
 use super::{Replica, TableHandle};
-use crate::ReplicaError;
+use crate::artifact::Rounds;
+use crate::{ExportSchedule, ReplicaError};
 
 /// Batches that a slow subscriber may lie behind before it misses some.
 const SUBSCRIPTION_BATCHES: usize = 16;
+/// Exports that may have been asked for before whoever asks for one more waits to be heard.
+const EXPORT_REQUESTS: usize = 16;
 
 /// A replica that is not started yet.
 #[must_use = "a replica does nothing before it is started"]
@@ -28,6 +31,7 @@ pub struct ReplicaBuilder {
     queue_bytes: usize,
     stalled_after: Duration,
     bounds_every: Duration,
+    exports: Option<ExportSchedule>,
 }
 
 impl Replica {
@@ -43,6 +47,7 @@ impl Replica {
             queue_bytes: 16 << 20,
             stalled_after: Duration::from_secs(10),
             bounds_every: Duration::from_secs(5),
+            exports: None,
         }
     }
 }
@@ -96,6 +101,12 @@ impl ReplicaBuilder {
         self
     }
 
+    /// Exports the table by this schedule, which [switches the change index on](Self::track_changes).
+    pub fn export(mut self, schedule: ExportSchedule) -> Self {
+        self.exports = Some(schedule);
+        self
+    }
+
     /// Binds the table, decides how it goes on from the log, and starts.
     ///
     /// # Errors
@@ -128,18 +139,24 @@ impl ReplicaBuilder {
             table: Arc::clone(&self.table),
             hook: self.hook.take(),
             durability: self.durability,
-            track_changes: self.track_changes,
+            track_changes: self.track_changes || self.exports.is_some(),
             status: status.clone(),
             batches: batches.clone(),
         }
         .spawn(arrivals, applier_over)?;
 
         let stop = watch::Sender::new(false);
+        let (requests, asked) = mpsc::channel(EXPORT_REQUESTS);
+        let rounds = self.exports.take().map(|schedule| {
+            let (table, log) = (Arc::clone(&self.table), Arc::clone(&self.log));
+            Rounds::new(schedule, table, log, status.clone())
+        });
         let replica = Replica {
             table: TableHandle(Arc::clone(&self.table)),
             status: status.subscribe(),
             batches,
             stop: stop.clone(),
+            exports: rounds.as_ref().map(|_| requests),
         };
         let driver = Driver {
             log: self.log,
@@ -151,7 +168,8 @@ impl ReplicaBuilder {
             bounds_every: self.bounds_every,
         };
         let course = driver.decide(bounds).await?;
-        tokio::spawn(driver.run(course, stop.subscribe(), applier_ended));
+        let rounds = rounds.map(|rounds| rounds.spawn(asked));
+        tokio::spawn(driver.run(course, stop.subscribe(), applier_ended, rounds));
         Ok(replica)
     }
 }

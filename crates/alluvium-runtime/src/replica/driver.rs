@@ -20,6 +20,8 @@ use tokio::sync::{oneshot, watch};
 use super::queue::{Ended, Queue, Work, weight};
 use super::status::{State, Status};
 use crate::ReplicaError;
+use crate::artifact::RunningRounds;
+use crate::error::Chain;
 
 /// Received changes are handed over in pieces of at most this many, or of this weight: large enough that handing over
 /// costs nothing per change, small enough that the applying thread is not kept waiting for a flood to pause.
@@ -92,6 +94,7 @@ impl Driver {
         course: Course,
         mut stop: watch::Receiver<bool>,
         applier: oneshot::Receiver<Result<(), ReplicaError>>,
+        rounds: Option<RunningRounds>,
     ) {
         let mut applier = applier.fuse();
         let mut result = {
@@ -109,12 +112,18 @@ impl Driver {
                 over = &mut applier => over.unwrap_or(Err(ReplicaError::ShutDown)),
             }
         };
+        if let Some(rounds) = &rounds {
+            rounds.stop();
+        }
         // Without a filling end the applying thread finishes what is queued, and ends.
         drop(self.queue);
         if !applier.is_terminated()
             && let Ok(over) = applier.await
         {
             result = over.and(result);
+        }
+        if let Some(rounds) = rounds {
+            rounds.ended().await;
         }
         self.status.send_modify(|status| match result {
             Ok(()) => status.enter(State::Stopped),
@@ -427,23 +436,5 @@ fn pauses() -> ExponentialBackoff {
         max_interval: LONGEST_PAUSE,
         max_elapsed_time: None,
         ..ExponentialBackoff::default()
-    }
-}
-
-/// An error with its sources on one line. Some clients say their source in their own text too; it is said once.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut said = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            let text = error.to_string();
-            if !said.contains(&text) {
-                said = format!("{said}: {text}");
-            }
-            source = error.source();
-        }
-        f.write_str(&said)
     }
 }

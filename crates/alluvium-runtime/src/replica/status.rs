@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use alluvium_core::{Cursor, Plan, Sequence};
 
-use crate::ReplicaError;
+use crate::{ExportStatus, ReplicaError};
 
 /// What a replica is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +77,8 @@ pub struct Status {
     pub restarts: u64,
     /// Why it failed, or what keeps it stalled.
     pub error: Option<ReplicaError>,
+    /// How its rounds of exports do; `None` for a replica without a schedule.
+    pub exports: Option<ExportStatus>,
 }
 
 impl Status {
@@ -95,6 +97,7 @@ impl Status {
             rate: 0.0,
             restarts: 0,
             error: None,
+            exports: None,
         }
     }
 
