@@ -60,10 +60,11 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
-    Exporter, LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError,
-    RecoveryReport, Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason,
-    Skipped, SourceMismatch, State, Status, Subscription, SubscriptionError,
+    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ExportError,
+    ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported, Exporter, Fetched,
+    LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
+    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason, Skipped,
+    SkippedArtifact, SourceMismatch, State, Status, Subscription, SubscriptionError, fetch_artifact,
 };
 
 pub use checkpoints::open_checkpointer;

@@ -3,7 +3,7 @@
 
 mod delta;
 pub(crate) mod memory;
-mod subject;
+pub(crate) mod subject;
 mod transfer;
 
 use anyhow::{Result, ensure};

@@ -1,5 +1,5 @@
-//! What runs in a process of its own, so that its memory can be told: a replica that fills, a bare drain, and a
-//! checkpoint of one large partition.
+//! What runs in a process of its own, so that its memory can be told: a replica that fills, a bare drain, a
+//! checkpoint of one large partition, and a table that is exported or bootstrapped.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +14,8 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint;
 use crate::feed::BUCKET;
+use crate::{artifact, checkpoint};
 
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";
@@ -72,6 +72,11 @@ pub(crate) fn checkpoint(orders: &str, variables: &[(&str, &str)]) -> Result<Out
     spawn_with(&["checkpoint", orders], variables)
 }
 
+/// Exports or bootstraps a table as ordered.
+pub(crate) fn artifact(orders: &str) -> Result<Outcome> {
+    spawn(&["artifact", orders])
+}
+
 fn spawn(arguments: &[&str]) -> Result<Outcome> {
     spawn_with(arguments, &[])
 }
@@ -104,6 +109,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         ["fill", url, state] => runtime.block_on(fill_here(url, state))?,
         ["checkpoint", orders] => runtime.block_on(checkpoint::memory::here(orders))?,
+        ["artifact", orders] => runtime.block_on(artifact::memory::here(orders))?,
         _ => bail!("a child is told what to do by its parent"),
     };
     let outcome = Outcome {

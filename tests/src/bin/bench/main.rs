@@ -4,13 +4,15 @@
 //! bench [NAME] [--json] [--only SUBJECT] [--keys N] [--rounds N]
 //! ```
 //!
-//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch` or `checkpoint`; all of them without. `--only` has the last
-//! two measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
+//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch`, `checkpoint` or `artifact`; all of them without. `--only` has the last
+//! three measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
 //! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
 //! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client, engine or store;
 //! for times, requests, bytes and memory, the limit over ours. What is to be measured for memory runs in a process of
 //! its own.
 
+mod artifact;
+mod bare;
 mod checkpoint;
 mod child;
 mod epoch;
@@ -32,15 +34,23 @@ use crate::report::Report;
 pub(crate) struct Options {
     name: Option<String>,
     json: bool,
-    /// The one storage that epochs or checkpoints are measured on.
+    /// The one storage that epochs, checkpoints or artifacts are measured on.
     pub(crate) only: Option<String>,
-    /// Keys in the bucket, or in the state that checkpoints are taken of.
+    /// Keys in the bucket, or in the state that checkpoints and artifacts are made of.
     pub(crate) keys: u64,
     /// How often each thing is measured; the median counts.
     pub(crate) rounds: usize,
 }
 
-const NAMES: [&str; 6] = ["hydrate", "freshness", "resume", "read", "epoch", "checkpoint"];
+const NAMES: [&str; 7] = [
+    "hydrate",
+    "freshness",
+    "resume",
+    "read",
+    "epoch",
+    "checkpoint",
+    "artifact",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -86,6 +96,9 @@ fn run(arguments: &[String]) -> Result<()> {
     }
     if wanted("checkpoint") {
         runtime.block_on(checkpoint::run(&options, &mut report))?;
+    }
+    if wanted("artifact") {
+        runtime.block_on(artifact::run(&options, &mut report))?;
     }
     Ok(())
 }

@@ -5,16 +5,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alluvium::{
-    Cursor, Engine, EngineTable, Entry, KeyRange, LogIdentity, Sequence, Space, StateConfig, Table, Timestamp,
-};
+use alluvium::{Cursor, EngineTable, Entry, KeyRange, LogIdentity, Sequence, StateConfig, Table, Timestamp};
 use alluvium_e2e::engine::EngineKind;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use fjall::{Database, KeyspaceCreateOptions};
 use serde_json::json;
 
 use crate::Options;
+use crate::bare::{self, Bare};
 use crate::feed::{key, value};
 use crate::report::{Report, median};
 
@@ -37,11 +35,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
         let table = EngineTable::open(Arc::clone(&state), "bench")?;
         load(&table, &rows)?;
         let path = dir.path().join("bare");
-        let bare: Box<dyn Bare> = match engine {
-            EngineKind::Fjall => Box::new(BareFjall::with(&rows, &path)?),
-            EngineKind::Memory => Box::new(BareEngine::with(&rows, "memory:")?),
-            EngineKind::RocksDb => Box::new(BareEngine::with(&rows, &engine.url(&path))?),
-        };
+        let bare = bare::ingest(engine, &rows, &path)?;
         let map = BareMap::with(&rows);
         let (mut ours, mut theirs) = (
             Rates {
@@ -93,7 +87,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn load(table: &EngineTable, rows: &[(Bytes, Bytes)]) -> Result<()> {
+pub(crate) fn load(table: &dyn Table, rows: &[(Bytes, Bytes)]) -> Result<()> {
     let log = LogIdentity::new("KV_bench", Timestamp::default());
     let mut entries = rows.iter().zip(1..).map(|((key, value), sequence)| {
         let entry = Entry {
@@ -129,79 +123,6 @@ fn per_second(count: u64, work: impl FnOnce() -> Result<usize>) -> Result<f64> {
     let seconds = begin.elapsed().as_secs_f64();
     ensure!(bytes > 0, "nothing was read");
     Ok(count as f64 / seconds)
-}
-
-/// An engine without Alluvium.
-trait Bare {
-    /// The length of a key's value.
-    fn get(&self, key: &[u8]) -> Result<Option<usize>>;
-    /// The bytes of all keys and values.
-    fn scan(&self) -> Result<usize>;
-}
-
-struct BareFjall {
-    _database: Database,
-    keyspace: fjall::Keyspace,
-}
-
-impl BareFjall {
-    fn with(rows: &[(Bytes, Bytes)], path: &std::path::Path) -> Result<Self> {
-        let database = Database::builder(path).open()?;
-        let keyspace = database.keyspace("bench", KeyspaceCreateOptions::default)?;
-        let mut ingestion = keyspace.start_ingestion()?;
-        for (key, value) in rows {
-            ingestion.write(key.clone(), value.clone())?;
-        }
-        ingestion.finish()?;
-        Ok(Self {
-            _database: database,
-            keyspace,
-        })
-    }
-}
-
-impl Bare for BareFjall {
-    fn get(&self, key: &[u8]) -> Result<Option<usize>> {
-        Ok(self.keyspace.get(key)?.map(|value| value.len()))
-    }
-
-    fn scan(&self) -> Result<usize> {
-        let mut bytes = 0;
-        for pair in self.keyspace.iter() {
-            let (key, value) = pair.into_inner()?;
-            bytes += key.len() + value.len();
-        }
-        Ok(bytes)
-    }
-}
-
-/// An engine through its own trait.
-struct BareEngine {
-    engine: Arc<dyn Engine>,
-    space: Space,
-}
-
-impl BareEngine {
-    fn with(rows: &[(Bytes, Bytes)], url: &str) -> Result<Self> {
-        let engine = StateConfig::new(url)?.open_engine()?;
-        let space = engine.ingest("bench", &mut rows.iter().cloned().map(Ok))?;
-        Ok(Self { engine, space })
-    }
-}
-
-impl Bare for BareEngine {
-    fn get(&self, key: &[u8]) -> Result<Option<usize>> {
-        Ok(self.engine.get(self.space, key)?.map(|value| value.len()))
-    }
-
-    fn scan(&self) -> Result<usize> {
-        let mut bytes = 0;
-        for pair in self.engine.snapshot()?.scan(self.space, &KeyRange::all())? {
-            let (key, value) = pair?;
-            bytes += key.len() + value.len();
-        }
-        Ok(bytes)
-    }
 }
 
 /// The map that the memory engine is made of, values shared as the engine shares them.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use alluvium::CheckpointId;
 use alluvium_e2e::{Files, S3Server, StoreServer};
-use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer, StoreOptions, open_store};
+use alluvium_object_store::{
+    CheckpointerOptions, ObjectStoreCheckpointer, ObjectStoreTransport, StoreOptions, TransportOptions,
+    open_store,
+};
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
@@ -15,7 +18,7 @@ use object_store::{ObjectMeta, ObjectStore};
 
 /// Which store.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Files, which are always synced.
     File,
     /// An S3 server in this process.
@@ -24,10 +27,10 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All of them, in the order of the report.
-    pub(super) const ALL: [Self; 2] = [Self::File, Self::S3];
+    pub(crate) const ALL: [Self; 2] = [Self::File, Self::S3];
 
     /// What the report calls it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::S3 => "s3",
@@ -36,13 +39,13 @@ impl Kind {
 }
 
 /// A checkpointer, and the bare store beside it.
-pub(super) struct Subject {
-    pub(super) name: &'static str,
-    pub(super) url: String,
-    pub(super) options: Vec<(String, String)>,
-    pub(super) checkpointer: ObjectStoreCheckpointer,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) options: Vec<(String, String)>,
+    pub(crate) checkpointer: ObjectStoreCheckpointer,
     /// As durable as ours: files are synced.
-    pub(super) bare: Arc<dyn ObjectStore>,
+    pub(crate) bare: Arc<dyn ObjectStore>,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     /// Goes when this goes, and takes with it what was stored.
@@ -50,7 +53,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn open(kind: Kind) -> Result<Self> {
+    pub(crate) fn open(kind: Kind) -> Result<Self> {
         match kind {
             Kind::File => {
                 let files = Files::start();
@@ -100,15 +103,25 @@ impl Subject {
         })
     }
 
+    /// A transport on the same store, at a prefix of its own.
+    pub(crate) fn transport(&self) -> Result<ObjectStoreTransport> {
+        let prefix = self.prefix.clone().join("artifacts");
+        Ok(ObjectStoreTransport::new(
+            Arc::clone(&self.store),
+            prefix,
+            TransportOptions::default(),
+        ))
+    }
+
     /// What there is of a checkpoint.
-    pub(super) async fn objects(&self, id: CheckpointId) -> Result<Vec<ObjectMeta>> {
+    pub(crate) async fn objects(&self, id: CheckpointId) -> Result<Vec<ObjectMeta>> {
         let directory = self.prefix.clone().join(id.to_string());
         Ok(self.store.list(Some(&directory)).try_collect().await?)
     }
 }
 
 /// What a URL names.
-pub(super) fn open_at(url: &str, options: &[(String, String)]) -> Result<(Arc<dyn ObjectStore>, Path)> {
+pub(crate) fn open_at(url: &str, options: &[(String, String)]) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let options: StoreOptions = options.iter().cloned().collect();
     Ok(open_store(url, &options)?)
 }
