@@ -85,7 +85,7 @@ impl Measure<'_> {
         table.track_changes(true)?;
         read::load(table.as_ref(), self.rows)?;
         let bare = bare::ingest(self.engine, self.rows, &home.path().join("bare"))?;
-        let transport = Arc::new(self.subject.transport()?);
+        let transport = Arc::new(self.subject.transport());
 
         let (mut exports, mut scans, mut uploads) = (Vec::new(), Vec::new(), Vec::new());
         let mut full = None;
@@ -242,9 +242,9 @@ impl Measure<'_> {
             ExportOptions::default(),
         );
         let began = Instant::now();
-        let exported = exporter.export().await?;
+        let outcome = exporter.export().await?;
         let took = began.elapsed();
-        match exported {
+        match outcome {
             Exported::Published(report) => Ok((*report, took)),
             other => bail!("{other:?} is no export"),
         }
@@ -254,8 +254,10 @@ impl Measure<'_> {
 /// One key in a hundred gets another value.
 fn change(table: &dyn Table, keys: u64, round: u64) -> Result<()> {
     let cursor = table.cursor().context("the table has no cursor")?;
-    let changed = (0..keys).step_by(usize::try_from(CHANGED)?).zip(1..);
-    let changes: Vec<Change> = changed
+    let every = usize::try_from(CHANGED)?;
+    let changes: Vec<Change> = (0..keys)
+        .step_by(every)
+        .zip(1..)
         .map(|(index, number)| {
             let sequence = (cursor.sequence.get() + number).into();
             Change::put(

@@ -90,17 +90,14 @@ pub(crate) async fn here(orders: &str) -> Result<(Duration, u64)> {
     let engine = StateConfig::new(&orders.state)?.open_engine()?;
     let table: Arc<dyn Table> = Arc::new(EngineTable::open(Arc::clone(&engine), "bench")?);
     let began = Instant::now();
-    let rows = match orders.scratch {
-        Some(scratch) => {
-            let bootstrap = Bootstrap::new(transport, "bench".parse()?, scratch);
-            bootstrap.run(&table).await?.rows
-        }
-        None => {
-            let exporter = Exporter::new(table, transport, "bench".parse()?, ExportOptions::default());
-            match exporter.export().await? {
-                Exported::Published(report) => report.rows,
-                other => bail!("{other:?} is no export"),
-            }
+    let rows = if let Some(scratch) = orders.scratch {
+        let bootstrap = Bootstrap::new(transport, "bench".parse()?, scratch);
+        bootstrap.run(&table).await?.rows
+    } else {
+        let exporter = Exporter::new(table, transport, "bench".parse()?, ExportOptions::default());
+        match exporter.export().await? {
+            Exported::Published(report) => report.rows,
+            other => bail!("{other:?} is no export"),
         }
     };
     let took = began.elapsed();

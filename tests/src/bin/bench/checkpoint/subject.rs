@@ -104,13 +104,9 @@ impl Subject {
     }
 
     /// A transport on the same store, at a prefix of its own.
-    pub(crate) fn transport(&self) -> Result<ObjectStoreTransport> {
+    pub(crate) fn transport(&self) -> ObjectStoreTransport {
         let prefix = self.prefix.clone().join("artifacts");
-        Ok(ObjectStoreTransport::new(
-            Arc::clone(&self.store),
-            prefix,
-            TransportOptions::default(),
-        ))
+        ObjectStoreTransport::new(Arc::clone(&self.store), prefix, TransportOptions::default())
     }
 
     /// What there is of a checkpoint.
