@@ -4,6 +4,7 @@
 mod bootstrap;
 mod export;
 
+pub(crate) use bootstrap::Load;
 pub use bootstrap::{
     ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, Fetched,
     SkippedArtifact, fetch_artifact,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::BootstrapError;
 use alluvium_core::{BoxError, ErrorKind, LogError, RefuseReason, Sequence, TableError};
 
 /// Why a replica did not start, or stopped. Cheap to clone: everyone who waits for the replica gets the same one.
@@ -14,6 +15,9 @@ pub enum ReplicaError {
     /// The table failed.
     #[error("the replica cannot use its table")]
     Table(#[source] Arc<TableError>),
+    /// The artifact that it was to begin with is of something else: of another log, or without some of its keys.
+    #[error("the replica cannot begin with that artifact")]
+    Bootstrap(#[source] Arc<BootstrapError>),
     /// There is no correct way from this table to that log.
     #[error("{0}")]
     Refused(RefuseReason),
@@ -51,6 +55,7 @@ impl ReplicaError {
         match self {
             Self::Log(error) => error.kind(),
             Self::Table(error) => error.kind(),
+            Self::Bootstrap(error) => error.kind(),
             Self::Refused(_) => ErrorKind::Invalid,
             Self::Hook { .. } | Self::HookPanicked { .. } | Self::Thread(_) | Self::ShutDown => {
                 ErrorKind::Unavailable

@@ -33,4 +33,4 @@ pub use recovery::{
     LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
     Restorable, Restored, Seekable, Skipped, SourceMismatch,
 };
-pub use replica::{Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};
+pub use replica::{BootstrapStatus, Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};

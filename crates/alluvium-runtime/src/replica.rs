@@ -1,6 +1,7 @@
 //! A table that follows its log.
 
 mod applier;
+mod bootstrap;
 mod builder;
 mod driver;
 mod queue;
@@ -13,7 +14,7 @@ use alluvium_core::{Batch, Entry, KeyRange, RowIter, Sequence, Table, TableError
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::builder::ReplicaBuilder;
-pub use self::status::{State, Status};
+pub use self::status::{BootstrapStatus, State, Status};
 use crate::artifact::Request;
 use crate::{ExportError, ReplicaError, Round};
 

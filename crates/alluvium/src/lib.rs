@@ -60,11 +60,11 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ExportError,
-    ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported, Exporter, Fetched,
-    LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
-    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason, Skipped,
-    SkippedArtifact, SourceMismatch, State, Status, Subscription, SubscriptionError, fetch_artifact,
+    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, BootstrapStatus, Bootstrapped,
+    ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
+    Exporter, Fetched, LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError,
+    RecoveryReport, Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason,
+    Skipped, SkippedArtifact, SourceMismatch, State, Status, Subscription, SubscriptionError, fetch_artifact,
 };
 
 pub use checkpoints::open_checkpointer;

@@ -15,6 +15,7 @@ mod choose;
 mod directory;
 mod error;
 mod fetch;
+mod fill;
 mod report;
 mod rows;
 mod select;
@@ -24,9 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use alluvium_core::artifact::ArtifactManifest;
-use alluvium_core::{
-    ArtifactKey, Binding, BoxError, Cursor, Log, Mode, Scope, Sequence, Table, TableError, Transport,
-};
+use alluvium_core::{ArtifactKey, Binding, Cursor, Log, Mode, Scope, Sequence, Table, Transport};
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -34,16 +33,15 @@ use tokio::task::spawn_blocking;
 use self::choose::{Candidates, Wanted};
 use self::directory::Directory;
 use self::fetch::{Limits, Source, blocking};
+use self::fill::Filling;
 use self::report::{Chosen, Listener, Meter};
 use self::rows::{Part, Whereabouts};
 
 pub use self::error::BootstrapError;
 pub use self::fetch::{ArtifactDir, fetch_artifact};
+pub(crate) use self::fill::{Load, Place};
 pub use self::report::{BootstrapProgress, Bootstrapped, Fetched, SkippedArtifact};
 pub use self::rows::ArtifactRows;
-
-/// After so many rows it is told how far the load has come.
-const TELL_EVERY: u64 = 16_384;
 
 /// Fills a table from an artifact.
 ///
@@ -76,7 +74,7 @@ pub struct Bootstrap {
     scope: Option<Scope>,
     mode: Mode,
     at: Option<Sequence>,
-    fall_back: usize,
+    fall_back: Option<usize>,
     track_changes: bool,
     listener: Option<Listener>,
 }
@@ -105,7 +103,7 @@ impl Bootstrap {
             scope: None,
             mode: Mode::default(),
             at: None,
-            fall_back: 0,
+            fall_back: None,
             track_changes: false,
             listener: None,
         }
@@ -135,9 +133,9 @@ impl Bootstrap {
         self
     }
 
-    /// How many damaged artifacts may be passed over for the next older one. None by default.
+    /// How many damaged artifacts may be passed over for the next older one. None by default; three for a replica.
     pub fn fall_back(mut self, artifacts: usize) -> Self {
-        self.fall_back = artifacts;
+        self.fall_back = Some(artifacts);
         self
     }
 
@@ -178,35 +176,73 @@ impl Bootstrap {
             spawn_blocking(move || load(table.as_ref()));
             Ok(())
         };
-        self.run_on(table, &place).await
+        match self.run_on(table, &place, &|_| true).await? {
+            Some(done) => Ok(done),
+            None => Err(BootstrapError::Stopped),
+        }
     }
 
-    /// Fills the table where `place` puts the load.
+    /// Fills the table where `place` puts the load, from an artifact whose cursor is `wanted`. Nothing, if it is not.
     pub(crate) async fn run_on(
         &self,
         table: &Arc<dyn Table>,
         place: &Place<'_>,
-    ) -> Result<Bootstrapped, BootstrapError> {
+        wanted: &Wish<'_>,
+    ) -> Result<Option<Bootstrapped>, BootstrapError> {
         let mut candidates = self.candidates();
         loop {
             let chosen = candidates.next().await?;
+            if !wanted(&chosen.manifest.cursor) {
+                return candidates.damage().map_or(Ok(None), Err);
+            }
             match self.fill_from(&chosen, table, place).await {
                 Ok(done) => {
-                    return Ok(Bootstrapped {
-                        skipped: candidates.skipped,
-                        ..done
-                    });
+                    let skipped = candidates.skipped;
+                    return Ok(Some(Bootstrapped { skipped, ..done }));
+                }
+                // That an older one does not fit either tells nothing new.
+                Err(error @ BootstrapError::Unfit { .. }) => {
+                    return Err(candidates.damage().unwrap_or(error));
                 }
                 Err(error) => candidates.skip(Some(chosen.id), error)?,
             }
         }
     }
 
+    /// The bootstrap of a replica, which passes over some damage unless it was told how much.
+    pub(crate) fn of_replica(mut self, log: Arc<dyn Log>, scope: Scope, track_changes: bool) -> Self {
+        self.fall_back.get_or_insert(3);
+        self.track_changes |= track_changes;
+        self.log(log).scope(scope)
+    }
+
+    /// The same, which tells this one too.
+    pub(crate) fn telling(mut self, listener: impl Fn(BootstrapProgress) + Send + Sync + 'static) -> Self {
+        let before = self.listener.take();
+        self.on_progress(move |progress| {
+            listener(progress);
+            if let Some(before) = &before {
+                before(progress);
+            }
+        })
+    }
+
+    /// Removes what is in the scratch directory, if that is there and holds nothing else.
+    pub(crate) async fn discard(&self) {
+        let scratch = self.scratch.clone();
+        // Whatever goes wrong has been told.
+        let _ = blocking(move || {
+            directory::discard(&scratch);
+            Ok(())
+        })
+        .await;
+    }
+
     fn candidates(&self) -> Candidates<'_> {
         Candidates {
             source: &self.source,
             at: self.at,
-            fall_back: self.fall_back,
+            fall_back: self.fall_back.unwrap_or(0),
             skipped: Vec::new(),
         }
     }
@@ -315,66 +351,8 @@ impl Bootstrap {
     }
 }
 
-/// Where a load is put: on a thread that may be kept waiting.
-pub(crate) type Place<'a> = dyn Fn(Load) -> Result<(), BootstrapError> + Send + Sync + 'a;
-
-/// A load of a table. Gives the cursor that the table has then, if it did not fail.
-pub(crate) type Load = Box<dyn FnOnce(&dyn Table) -> Option<Cursor> + Send>;
-
-/// Everything that a load needs.
-struct Filling {
-    /// Held until the load is over: nobody else may use it until then.
-    directory: Arc<Directory>,
-    parts: Vec<Part>,
-    binding: Binding,
-    cursor: Cursor,
-    track_changes: bool,
-    stopped: Arc<AtomicBool>,
-    meter: Meter,
-}
-
-impl Filling {
-    fn fill(self, table: &dyn Table) -> Result<Cursor, BootstrapError> {
-        table.bind(&self.binding)?;
-        let (is_new, tracked) = (table.cursor().is_none(), table.stats()?.changes_floor.is_some());
-        let (cursor, track) = (self.cursor.clone(), self.track_changes);
-        if track {
-            table.track_changes(true)?;
-        }
-        let loaded = self.load(table);
-        if loaded.is_err() && track && is_new && !tracked {
-            // Whatever fills the table instead would pay for it.
-            table.track_changes(false)?;
-        }
-        loaded.map(|()| cursor)
-    }
-
-    fn load(self, table: &dyn Table) -> Result<(), BootstrapError> {
-        let mut count = 0;
-        let rows = ArtifactRows::new(self.directory.path(), self.parts, self.binding.scope);
-        let mut rows = rows.map(|row| {
-            count += 1;
-            if count % TELL_EVERY == 0 {
-                self.meter.set_rows(count);
-            }
-            if self.stopped.load(Ordering::Relaxed) {
-                return Err(BootstrapError::Stopped.into());
-            }
-            row.map_err(BoxError::from)
-        });
-        let loaded = table.load(&mut rows, &self.cursor);
-        drop(rows);
-        loaded.map_err(|error| match error {
-            TableError::Rows(source) => match source.downcast::<BootstrapError>() {
-                Ok(error) => *error,
-                Err(source) => TableError::Rows(source).into(),
-            },
-            error => error.into(),
-        })?;
-        self.meter.set_rows(count);
-        Ok(())
-    }
-}
+/// Whether an artifact at this cursor is of use.
+pub(crate) type Wish<'a> = dyn Fn(&Cursor) -> bool + Send + Sync + 'a;
 
 /// Stops the load when whoever waits for it is gone.
 #[derive(Default)]

@@ -86,6 +86,12 @@ impl Applier {
                         self.end_reconcile(&reconcile, &cursor)?;
                     }
                 }
+                Work::Load(load) => {
+                    if let Some(cursor) = load(self.table.as_ref()) {
+                        self.make_durable()?;
+                        self.status.send_modify(|status| status.cursor = Some(cursor));
+                    }
+                }
                 Work::Settle(done) => {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());

@@ -7,17 +7,20 @@ use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Scope, Table};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::applier::{Applier, Hook};
+use super::bootstrap::ReplicaBootstrap;
 use super::driver::Driver;
 use super::queue;
-use super::status::Status;
+use super::status::{BootstrapStatus, Status};
 use super::{Replica, TableHandle};
 use crate::artifact::Rounds;
-use crate::{ExportSchedule, ReplicaError};
+use crate::{Bootstrap, ExportSchedule, ReplicaError};
 
 /// Batches that a slow subscriber may lie behind before it misses some.
 const SUBSCRIPTION_BATCHES: usize = 16;
 /// Exports that may have been asked for before whoever asks for one more waits to be heard.
 const EXPORT_REQUESTS: usize = 16;
+/// How far behind an artifact a table has to be.
+const BOOTSTRAP_WHEN_BEHIND: u64 = 100_000;
 
 /// A replica that is not started yet.
 #[must_use = "a replica does nothing before it is started"]
@@ -32,6 +35,8 @@ pub struct ReplicaBuilder {
     stalled_after: Duration,
     bounds_every: Duration,
     exports: Option<ExportSchedule>,
+    bootstrap: Option<Bootstrap>,
+    bootstrap_when_behind: u64,
 }
 
 impl Replica {
@@ -48,6 +53,8 @@ impl Replica {
             stalled_after: Duration::from_secs(10),
             bounds_every: Duration::from_secs(5),
             exports: None,
+            bootstrap: None,
+            bootstrap_when_behind: BOOTSTRAP_WHEN_BEHIND,
         }
     }
 }
@@ -107,6 +114,44 @@ impl ReplicaBuilder {
         self
     }
 
+    /// Begins with an artifact, when that is worth it: when the table is empty, when it is [far
+    /// behind](Self::bootstrap_when_behind) the artifact, and when the log has overrun the table and not the artifact. The
+    /// log and the scope of the bootstrap are those of the replica.
+    ///
+    /// It goes on in the background, and [`Status::bootstrap`] tells how far it has come. Reads show the old content until it is
+    /// done; after that they are [stale](Status::is_stale) until the replica has caught up. The [hook](Self::on_batch) and
+    /// subscribers are given only what comes after the artifact.
+    ///
+    /// Without a use for the artifact the log is read from where the table is: if there is none, if the log was created
+    /// again since, lost its tail or has overrun it, if it and those before it are damaged, if it cannot be fetched for a minute. An
+    /// artifact of another log, of a narrower scope or of another mode stops the replica: the key is a wrong one.
+    ///
+    /// The scratch directory belongs to the replica: what it holds of an artifact is removed as soon as it is not needed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use alluvium_core::{Log, Table, Transport};
+    /// use alluvium_runtime::{Bootstrap, Replica};
+    ///
+    /// # async fn start(log: Arc<dyn Log>, table: Arc<dyn Table>, transport: Arc<dyn Transport>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let bootstrap = Bootstrap::new(transport, "routes".parse()?, "state/bootstrap");
+    /// let replica = Replica::builder(log, table).bootstrap_from(bootstrap).start().await?;
+    /// replica.caught_up().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bootstrap_from(mut self, bootstrap: Bootstrap) -> Self {
+        self.bootstrap = Some(bootstrap);
+        self
+    }
+
+    /// A table so many sequences behind an artifact is filled from it, and not from the log; 100,000 by default.
+    pub fn bootstrap_when_behind(mut self, sequences: u64) -> Self {
+        self.bootstrap_when_behind = sequences;
+        self
+    }
+
     /// Binds the table, decides how it goes on from the log, and starts.
     ///
     /// # Errors
@@ -131,6 +176,7 @@ impl ReplicaBuilder {
 
         let mut status = Status::starting(cursor);
         status.log_last = bounds.last;
+        status.bootstrap = self.bootstrap.as_ref().map(|_| BootstrapStatus::default());
         let status = watch::Sender::new(status);
         let batches = broadcast::Sender::new(SUBSCRIPTION_BATCHES);
         let (queue, arrivals) = queue::bounded(self.queue_bytes);
@@ -158,6 +204,11 @@ impl ReplicaBuilder {
             stop: stop.clone(),
             exports: rounds.as_ref().map(|_| requests),
         };
+        let bootstrap = self.bootstrap.map(|bootstrap| {
+            let (log, scope) = (Arc::clone(&self.log), self.scope.clone());
+            let bootstrap = bootstrap.of_replica(log, scope, self.track_changes || rounds.is_some());
+            ReplicaBootstrap::new(bootstrap, self.bootstrap_when_behind, status.clone())
+        });
         let driver = Driver {
             log: self.log,
             table: self.table,
@@ -166,6 +217,7 @@ impl ReplicaBuilder {
             status,
             stalled_after: self.stalled_after,
             bounds_every: self.bounds_every,
+            bootstrap,
         };
         let course = driver.decide(bounds).await?;
         let rounds = rounds.map(|rounds| rounds.spawn(asked));

@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 use tokio::sync::{oneshot, watch};
 
+use super::bootstrap::ReplicaBootstrap;
 use super::queue::{Ended, Queue, Work, weight};
 use super::status::{State, Status};
 use crate::ReplicaError;
@@ -36,7 +37,7 @@ const RATE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between attempts at a log that fails, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Driver {
     pub(super) log: Arc<dyn Log>,
@@ -46,12 +47,15 @@ pub(super) struct Driver {
     pub(super) status: watch::Sender<Status>,
     pub(super) stalled_after: Duration,
     pub(super) bounds_every: Duration,
+    pub(super) bootstrap: Option<ReplicaBootstrap>,
 }
 
 /// How a table goes on from a log.
 pub(super) struct Course {
-    log: LogIdentity,
-    plan: Plan,
+    pub(super) log: LogIdentity,
+    pub(super) plan: Plan,
+    /// Where the table is.
+    pub(super) cursor: Option<Cursor>,
 }
 
 /// Why reading ended.
@@ -137,8 +141,13 @@ impl Driver {
 
     /// Follows the log, through failures and re-creations. Returns why not any longer; nothing if the applying thread
     /// has ended.
-    async fn follow(&self, mut course: Course) -> Option<ReplicaError> {
+    async fn follow(&self, course: Course) -> Option<ReplicaError> {
         let mut pauses = pauses();
+        let mut course = match self.begin(course, &mut pauses).await {
+            Ok(course) => course,
+            Err(Interruption::Failed(error)) => return Some(error),
+            Err(Interruption::ApplierEnded) => return None,
+        };
         loop {
             let before = self.status.borrow().changes;
             let error = match self.take(course).await {
@@ -153,6 +162,26 @@ impl Driver {
                 Err(Interruption::Failed(error)) => return Some(error),
                 Err(Interruption::ApplierEnded) => return None,
             };
+        }
+    }
+
+    /// Begins with an artifact, where that is wanted.
+    async fn begin(&self, course: Course, pauses: &mut ExponentialBackoff) -> Result<Course, Interruption> {
+        let Some(bootstrap) = &self.bootstrap else {
+            return Ok(course);
+        };
+        if !bootstrap.run(&course, &self.table, &self.queue).await? {
+            return Ok(course);
+        }
+        // The table is another one now, or the log is, for it took its time.
+        self.queue.settle().await?;
+        let decided = match self.log.bounds().await {
+            Ok(bounds) => self.decide(bounds).await,
+            Err(error) => Err(error.into()),
+        };
+        match decided {
+            Ok(course) => Ok(course),
+            Err(error) => self.course_after(error, pauses).await,
         }
     }
 
@@ -216,6 +245,7 @@ impl Driver {
             plan => Ok(Course {
                 log: bounds.log,
                 plan,
+                cursor,
             }),
         }
     }
@@ -378,7 +408,9 @@ impl Driver {
                     status.log_last = status.log_last.max(bounds.last);
                     if status.state == State::Stalled {
                         status.error = None;
-                        status.enter(if status.lag() == 0 {
+                        status.enter(if status.is_bootstrapping() {
+                            State::Bootstrapping
+                        } else if status.lag() == 0 {
                             State::Live
                         } else {
                             State::Filling
@@ -429,7 +461,7 @@ fn goes_on(error: &ReplicaError) -> bool {
     }
 }
 
-fn pauses() -> ExponentialBackoff {
+pub(super) fn pauses() -> ExponentialBackoff {
     ExponentialBackoff {
         current_interval: FIRST_PAUSE,
         initial_interval: FIRST_PAUSE,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use alluvium_core::{Change, Cursor, LogIdentity, Sequence};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::artifact::Load;
+
 /// What a change weighs beside its key and value.
 const OVERHEAD: usize = 128;
 
@@ -22,6 +24,8 @@ pub(super) enum Work {
     Reconcile(Vec<Change>),
     /// The listing is complete at this cursor.
     EndReconcile(Cursor),
+    /// Replace the whole content.
+    Load(Load),
     /// Say when everything before this is done.
     Settle(oneshot::Sender<()>),
 }
@@ -75,6 +79,15 @@ impl Queue {
             ),
         };
         self.arrivals.send(Arrival { work, share }).map_err(|_| Ended)
+    }
+
+    /// Hands over a load, which brings its rows itself and so needs no room.
+    pub(super) fn push_load(&self, load: Load) -> Result<(), Ended> {
+        let arrival = Arrival {
+            work: Work::Load(load),
+            share: None,
+        };
+        self.arrivals.send(arrival).map_err(|_| Ended)
     }
 
     /// Waits until everything pushed so far is done.

@@ -1,16 +1,19 @@
 //! How a replica is doing.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use alluvium_core::{Cursor, Plan, Sequence};
 
-use crate::{ExportStatus, ReplicaError};
+use crate::{BootstrapError, BootstrapProgress, Bootstrapped, ExportStatus, ReplicaError};
 
 /// What a replica is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
+    /// The table is being filled from an artifact. Reads show what it held before.
+    Bootstrapping,
     /// On its way to the end of the log: the first fill, a resume, or a reconcile.
     Filling,
     /// At the end of the log, waiting for the next change.
@@ -32,6 +35,7 @@ impl State {
     /// The name in one word, for people and for JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Bootstrapping => "bootstrapping",
             Self::Filling => "filling",
             Self::Live => "live",
             Self::Stalled => "stalled",
@@ -45,6 +49,18 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// What has become of the bootstrap of a replica. None of it is set if the table needed none.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct BootstrapStatus {
+    /// How far it has come, while it goes on.
+    pub progress: Option<BootstrapProgress>,
+    /// What it did, once it is done.
+    pub done: Option<Bootstrapped>,
+    /// What went wrong at last: it is tried again, or an older artifact is taken, or the log is read without one.
+    pub error: Option<Arc<BootstrapError>>,
 }
 
 /// How a replica is doing.
@@ -79,6 +95,8 @@ pub struct Status {
     pub error: Option<ReplicaError>,
     /// How its rounds of exports do; `None` for a replica without a schedule.
     pub exports: Option<ExportStatus>,
+    /// What has become of its bootstrap; `None` for a replica without one.
+    pub bootstrap: Option<BootstrapStatus>,
 }
 
 impl Status {
@@ -98,6 +116,7 @@ impl Status {
             restarts: 0,
             error: None,
             exports: None,
+            bootstrap: None,
         }
     }
 
@@ -114,6 +133,18 @@ impl Status {
     /// of scope, and sequences that were replaced or deleted, count too.
     pub fn lag(&self) -> u64 {
         self.log_last.distance_from(self.position())
+    }
+
+    /// Whether reads may lack something that the log is known to hold: until the replica has caught up, and whenever it is
+    /// behind or does not hear from its log.
+    pub fn is_stale(&self) -> bool {
+        self.state != State::Live || self.lag() > 0
+    }
+
+    pub(super) fn is_bootstrapping(&self) -> bool {
+        self.bootstrap
+            .as_ref()
+            .is_some_and(|bootstrap| bootstrap.progress.is_some())
     }
 
     pub(super) fn enter(&mut self, state: State) {

@@ -1,6 +1,8 @@
 //! A table is filled from an artifact, wherever that was made, or is as it was.
 
 mod bad_input;
+mod memory_log;
+mod replica;
 mod shelf;
 mod watched;
 

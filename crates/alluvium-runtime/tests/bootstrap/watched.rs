@@ -9,6 +9,7 @@ use alluvium_core::artifact::{
 use alluvium_core::{ArtifactKey, ByteStream, Digest, ErrorKind, RetentionPolicy, Transport, TransportError};
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 /// Called before a segment is given, with how many were asked for before.
 pub(crate) type Before = dyn Fn(usize, &SegmentRef) -> Result<(), TransportError> + Send + Sync;
@@ -18,6 +19,7 @@ pub(crate) struct Watched {
     asked: AtomicUsize,
     given: Mutex<Vec<Digest>>,
     before: Box<Before>,
+    gate: Semaphore,
 }
 
 impl Watched {
@@ -29,12 +31,36 @@ impl Watched {
         inner: Arc<dyn Transport>,
         before: impl Fn(usize, &SegmentRef) -> Result<(), TransportError> + Send + Sync + 'static,
     ) -> Arc<Self> {
+        Self::behind(inner, before, Semaphore::MAX_PERMITS)
+    }
+
+    /// One that gives no segment before it is [let pass](Self::let_pass).
+    pub(crate) fn gated(inner: Arc<dyn Transport>) -> Arc<Self> {
+        Self::behind(inner, |_, _| Ok(()), 0)
+    }
+
+    fn behind(
+        inner: Arc<dyn Transport>,
+        before: impl Fn(usize, &SegmentRef) -> Result<(), TransportError> + Send + Sync + 'static,
+        pass: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner,
             asked: AtomicUsize::new(0),
             given: Mutex::default(),
             before: Box::new(before),
+            gate: Semaphore::new(pass),
         })
+    }
+
+    /// Lets so many more segments pass.
+    pub(crate) fn let_pass(&self, segments: usize) {
+        self.gate.add_permits(segments);
+    }
+
+    /// How many segments were given.
+    pub(crate) fn given(&self) -> usize {
+        self.given.lock().unwrap().len()
     }
 
     /// The segments that were given since the last call.
@@ -74,6 +100,7 @@ impl Transport for Watched {
         pack: PackId,
         segment: &SegmentRef,
     ) -> Result<Bytes, TransportError> {
+        self.gate.acquire().await.unwrap().forget();
         (self.before)(self.asked.fetch_add(1, Ordering::SeqCst), segment)?;
         let bytes = self.inner.segment(key, pack, segment).await?;
         self.given.lock().unwrap().push(segment.info.sha256);

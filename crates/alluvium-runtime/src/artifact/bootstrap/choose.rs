@@ -34,7 +34,7 @@ impl Candidates<'_> {
             {
                 Ok(Some(newest)) if self.is_new(newest.id) => return Ok(newest),
                 Ok(Some(_)) => {}
-                Ok(None) => return Err(self.none()),
+                Ok(None) => return Err(self.exhausted()),
                 Err(error) => self.skip(None, error)?,
             }
         }
@@ -48,7 +48,13 @@ impl Candidates<'_> {
                 Err(error) => self.skip(Some(id), error.into())?,
             }
         }
-        Err(self.none())
+        Err(self.exhausted())
+    }
+
+    /// The damage of the newest artifact that was passed over.
+    pub(super) fn damage(&mut self) -> Option<BootstrapError> {
+        let first = self.skipped.drain(..).next()?;
+        Arc::into_inner(first.error)
     }
 
     /// Passes over what is damaged, as long as that is allowed.
@@ -72,11 +78,11 @@ impl Candidates<'_> {
         self.skipped.iter().all(|skipped| skipped.id != Some(id))
     }
 
-    fn none(&self) -> BootstrapError {
-        BootstrapError::NoArtifact {
+    fn exhausted(&mut self) -> BootstrapError {
+        self.damage().unwrap_or_else(|| BootstrapError::NoArtifact {
             key: self.source.key.to_string(),
             at: self.at,
-        }
+        })
     }
 }
 

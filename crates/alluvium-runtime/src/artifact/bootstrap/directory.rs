@@ -250,3 +250,12 @@ fn read_at_most(path: &Path, most: u64) -> Result<Bytes, BootstrapError> {
     };
     read().map_err(BootstrapError::io("read", path))
 }
+
+/// Removes what a bootstrap has left in a directory; nothing happens to one that is not there, or holds anything else.
+pub(super) fn discard(path: &Path) {
+    if path.is_dir()
+        && let Err(error) = Directory::open(path, false).and_then(Directory::discard)
+    {
+        tracing::warn!(path = %path.display(), %error, "what a bootstrap left is still there");
+    }
+}

@@ -1,0 +1,75 @@
+//! The load of a table from an artifact that is there, or on its way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alluvium_core::{Binding, BoxError, Cursor, Table, TableError};
+
+use super::BootstrapError;
+use super::directory::Directory;
+use super::report::Meter;
+use super::rows::{ArtifactRows, Part};
+
+/// After so many rows it is told how far the load has come.
+const TELL_EVERY: u64 = 16_384;
+
+/// Where a load is put: on a thread that may be kept waiting.
+pub(crate) type Place<'a> = dyn Fn(Load) -> Result<(), BootstrapError> + Send + Sync + 'a;
+
+/// A load of a table. Gives the cursor that the table has then, if it did not fail.
+pub(crate) type Load = Box<dyn FnOnce(&dyn Table) -> Option<Cursor> + Send>;
+
+/// Everything that a load needs.
+pub(super) struct Filling {
+    /// Held until the load is over: nobody else may use it until then.
+    pub(super) directory: Arc<Directory>,
+    pub(super) parts: Vec<Part>,
+    pub(super) binding: Binding,
+    pub(super) cursor: Cursor,
+    pub(super) track_changes: bool,
+    pub(super) stopped: Arc<AtomicBool>,
+    pub(super) meter: Meter,
+}
+
+impl Filling {
+    pub(super) fn fill(self, table: &dyn Table) -> Result<Cursor, BootstrapError> {
+        table.bind(&self.binding)?;
+        let (is_new, tracked) = (table.cursor().is_none(), table.stats()?.changes_floor.is_some());
+        let (cursor, track) = (self.cursor.clone(), self.track_changes);
+        if track {
+            table.track_changes(true)?;
+        }
+        let loaded = self.load(table);
+        if loaded.is_err() && track && is_new && !tracked {
+            // Whatever fills the table instead would pay for it.
+            table.track_changes(false)?;
+        }
+        loaded.map(|()| cursor)
+    }
+
+    fn load(self, table: &dyn Table) -> Result<(), BootstrapError> {
+        let mut count = 0;
+        let rows = ArtifactRows::new(self.directory.path(), self.parts, self.binding.scope);
+        let mut rows = rows.map(|row| {
+            count += 1;
+            if count % TELL_EVERY == 0 {
+                self.meter.set_rows(count);
+            }
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(BootstrapError::Stopped.into());
+            }
+            row.map_err(BoxError::from)
+        });
+        let loaded = table.load(&mut rows, &self.cursor);
+        drop(rows);
+        loaded.map_err(|error| match error {
+            TableError::Rows(source) => match source.downcast::<BootstrapError>() {
+                Ok(error) => *error,
+                Err(source) => TableError::Rows(source).into(),
+            },
+            error => error.into(),
+        })?;
+        self.meter.set_rows(count);
+        Ok(())
+    }
+}
