@@ -4,6 +4,7 @@
 //! <dir>/alluvium.json     what this is: format version, engine (written once, at creation)
 //! <dir>/lock              held (flock) by the process that has the directory open
 //! <dir>/data/             the engine's own files
+//! <dir>/cursors/          cursors, if any are kept there: see `FileCursorStore`
 //! ```
 //!
 //! `alluvium.json` is written to a temporary name, fsynced and renamed, so a kill during creation leaves either a
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 const RECORD: &str = "alluvium.json";
 const LOCK: &str = "lock";
 const DATA: &str = "data";
+/// May be there before the engine is.
+const CURSORS: &str = "cursors";
 /// Raised when the layout of the directory, or of what tables put into engines, changes incompatibly.
 const FORMAT: u32 = 1;
 
@@ -237,7 +240,11 @@ impl StateDir {
                     .map_err(io_error("read", path))?
                     .next()
                     .is_none();
-            if !(empty_data || name == LOCK || name.to_string_lossy() == format!("{RECORD}.tmp")) {
+            if !(empty_data
+                || name == CURSORS
+                || name == LOCK
+                || name.to_string_lossy() == format!("{RECORD}.tmp"))
+            {
                 return Ok(false);
             }
         }

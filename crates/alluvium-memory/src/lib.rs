@@ -14,6 +14,7 @@
 //! with any of it.
 
 mod compaction;
+mod cursor_store;
 mod engine;
 mod error;
 mod journal;
@@ -25,6 +26,7 @@ mod state;
 #[cfg(test)]
 mod testing;
 
+pub use cursor_store::MemoryCursorStore;
 pub use engine::MemoryEngine;
 pub use lease::MemoryLeaseStore;
 pub use options::MemoryOptions;
