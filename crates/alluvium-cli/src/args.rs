@@ -1,18 +1,25 @@
 //! What can be typed: commands, options, and their help.
 
+mod artifacts;
 mod checkpoints;
+mod store;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use alluvium::{Durability, Filter};
+use alluvium::{Durability, Filter, Sequence};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use self::artifacts::{
+    ArtifactsArgs, ArtifactsCommand, LsArgs as LsArtifactsArgs, PruneArgs as PruneArtifactsArgs,
+    ShowArgs as ShowArtifactArgs, VerifyArgs as VerifyArtifactsArgs,
+};
 pub(crate) use self::checkpoints::{
-    CheckpointsArgs, CheckpointsCommand, LsArgs, PruneArgs, RmArgs, ShowArgs, StoreArgs,
+    CheckpointsArgs, CheckpointsCommand, LsArgs, PruneArgs, RmArgs, ShowArgs,
     VerifyArgs as VerifyCheckpointsArgs,
 };
+pub(crate) use self::store::StoreArgs;
 use crate::secret::Secret;
 use crate::state::Place;
 
@@ -84,6 +91,10 @@ pub(crate) enum Command {
     /// List, verify and remove the checkpoints in an object store.
     #[command(after_help = "Example:\n  alluvium checkpoints ls --store s3://bucket/job")]
     Checkpoints(CheckpointsArgs),
+
+    /// List, verify and remove the artifacts in an object store: tables that any machine can start from.
+    #[command(after_help = "Example:\n  alluvium artifacts ls --store s3://bucket/fleet")]
+    Artifacts(ArtifactsArgs),
 
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  alluvium completions bash > /etc/bash_completion.d/alluvium")]
@@ -301,6 +312,14 @@ fn time(text: &str) -> Result<Duration, String> {
         rest = &rest[letters..];
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| fail())
+}
+
+/// A position in a log.
+fn sequence(text: &str) -> Result<Sequence, String> {
+    let number: u64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a sequence: use a number, such as 1200000"))?;
+    Ok(Sequence::new(number))
 }
 
 fn no_time(text: &str) -> String {

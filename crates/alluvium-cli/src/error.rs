@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use alluvium::{
     BackendError, CheckpointError, EngineError, ErrorKind, LogError, OpenError, ReplicaError, TableError,
+    TransportError,
 };
 
 use crate::context::ContextError;
@@ -95,6 +96,15 @@ pub(crate) enum Failure {
         "there is no _latest in {store}: list what there is with `alluvium checkpoints ls`, and name one by its id"
     )]
     NoLatest { store: String },
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("there is no artifact of {key}{at} in {store}: list what there is with `alluvium artifacts ls`")]
+    NoArtifact {
+        key: String,
+        /// What was asked for beside the key, in words.
+        at: String,
+        store: String,
+    },
     #[error("{summary}")]
     Damaged { summary: String },
     #[error(
@@ -155,9 +165,11 @@ impl Failure {
             | Self::OtherTable { .. }
             | Self::ManyTables { .. } => ErrorKind::Invalid,
             Self::Login { .. } => return "login",
-            Self::NoBucket { .. } | Self::NoTable { .. } | Self::NoKey { .. } | Self::NoLatest { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NoBucket { .. }
+            | Self::NoTable { .. }
+            | Self::NoKey { .. }
+            | Self::NoLatest { .. }
+            | Self::NoArtifact { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::File { .. }
             | Self::Connect { .. }
@@ -170,6 +182,7 @@ impl Failure {
             Self::Open(error) => error.kind(),
             Self::Backend(error) => error.kind(),
             Self::Checkpoint(error) => error.kind(),
+            Self::Transport(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Table(error) => error.kind(),
             Self::Replica(error) => error.kind(),

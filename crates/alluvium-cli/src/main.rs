@@ -1,5 +1,5 @@
 //! `alluvium`, the operator's command: replicates NATS JetStream KV buckets into local state, reads that state, and
-//! compares it with the live bucket; and looks after the checkpoints in an object store.
+//! compares it with the live bucket; and looks after the checkpoints and the artifacts in an object store.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -9,18 +9,25 @@
 //! | [`read`] | `alluvium get`, `scan` and `status` |
 //! | [`verify`] | `alluvium verify` |
 //! | [`checkpoints`] | `alluvium checkpoints ls`, `show`, `verify`, `rm` and `prune` |
+//! | [`artifacts`] | `alluvium artifacts ls`, `show`, `verify` and `prune` |
+//! | [`store`] | the object store that was named |
 //! | [`state`] | opening and closing a state directory and its table |
 //! | [`output`] | entries, for people and as JSON |
+//! | [`human`] | times, numbers and columns, for people |
 //! | [`progress`] | how a replica is doing, for people and as JSON |
+//! | [`bar`] | how far anything else has come |
 //! | [`error`] | one line on stderr, and the exit code |
 //!
 //! Standard output carries what was asked for and nothing else; everything said about it goes to standard error.
 
 mod args;
+mod artifacts;
+mod bar;
 mod checkpoints;
 mod connect;
 mod context;
 mod error;
+mod human;
 mod log_filter;
 mod output;
 mod progress;
@@ -29,6 +36,7 @@ mod replicate;
 mod secret;
 mod signals;
 mod state;
+mod store;
 mod verify;
 
 use std::process::ExitCode;
@@ -64,6 +72,7 @@ fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Status(args) => read::status(args, output),
         Command::Verify(args) => verify::run(args, output),
         Command::Checkpoints(args) => checkpoints::run(args, output, cli.verbose),
+        Command::Artifacts(args) => artifacts::run(args, output, cli.verbose),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "alluvium", &mut script);

@@ -53,6 +53,14 @@ pub enum OpenError {
         /// What was named instead.
         url: StateUrl,
     },
+    /// Artifacts were asked for, where there are none.
+    #[error(
+        "{url} keeps no artifacts: they are in `file:///DIR`, `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `gs://BUCKET/PREFIX`"
+    )]
+    NoArtifacts {
+        /// What was named instead.
+        url: StateUrl,
+    },
     /// The directory was to exist already.
     #[error("there is no directory {}: mend the path", path.display())]
     NoDirectory {
@@ -98,6 +106,7 @@ impl OpenError {
             | Self::UnknownEngine { .. }
             | Self::NoEngine { .. }
             | Self::NoCheckpoints { .. }
+            | Self::NoArtifacts { .. }
             | Self::NoSuchOption { .. }
             | Self::NoRuntime => ErrorKind::Invalid,
             Self::NeverExists | Self::NoDirectory { .. } => ErrorKind::NotFound,

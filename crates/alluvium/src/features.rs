@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Checkpointer, StateBackend};
+use alluvium_core::{Checkpointer, StateBackend, Transport};
 use alluvium_engine::Engine;
 #[cfg(feature = "object-store")]
 use alluvium_engine::{StateDir, StateDirError};
@@ -107,14 +107,38 @@ pub(crate) async fn open_checkpointer(
 ) -> Result<Arc<dyn Checkpointer>, OpenError> {
     use alluvium_object_store::{CheckpointerOptions, ObjectStoreCheckpointer};
 
+    let (store, prefix) = open_prefix(config, service, url).await?;
+    let checkpointer = ObjectStoreCheckpointer::new(store, prefix, CheckpointerOptions::default());
+    Ok(Arc::new(checkpointer))
+}
+
+/// Opens the transport on an object store.
+#[cfg(feature = "object-store")]
+pub(crate) async fn open_transport(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+) -> Result<Arc<dyn Transport>, OpenError> {
+    use alluvium_object_store::{ObjectStoreTransport, TransportOptions};
+
+    let (store, prefix) = open_prefix(config, service, url).await?;
+    let transport = ObjectStoreTransport::new(store, prefix, TransportOptions::default());
+    Ok(Arc::new(transport))
+}
+
+/// Opens an object store for what need not be there yet, as long as its directory is where that is asked for.
+#[cfg(feature = "object-store")]
+async fn open_prefix(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+) -> Result<(Arc<dyn ObjectStore>, ObjectPath), OpenError> {
     let existing = config.existing;
     let missing = move |error: StateDirError| match error {
         StateDirError::Missing { path } if existing && !path.is_dir() => Err(OpenError::NoDirectory { path }),
         _ => Ok(()),
     };
-    let (store, prefix) = open_store(config, service, url, missing).await?;
-    let checkpointer = ObjectStoreCheckpointer::new(store, prefix, CheckpointerOptions::default());
-    Ok(Arc::new(checkpointer))
+    open_store(config, service, url, missing).await
 }
 
 /// Opens an object store. Of a directory where nothing is, `missing` decides.
@@ -187,6 +211,18 @@ pub(crate) async fn open_checkpointer(
     service: Service,
     _url: &str,
 ) -> Result<Arc<dyn Checkpointer>, OpenError> {
+    debug_assert!(!service.is_compiled_in());
+    Err(config.feature_off(service.feature()))
+}
+
+/// Says what would open it.
+#[cfg(not(feature = "object-store"))]
+#[allow(clippy::unused_async, reason = "it is called as its twin is")]
+pub(crate) async fn open_transport(
+    config: &StateConfig,
+    service: Service,
+    _url: &str,
+) -> Result<Arc<dyn Transport>, OpenError> {
     debug_assert!(!service.is_compiled_in());
     Err(config.feature_off(service.feature()))
 }

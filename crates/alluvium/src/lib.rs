@@ -1,7 +1,7 @@
 //! Durable, portable state for programs that consume NATS JetStream.
 //!
 //! One dependency for everything: this crate re-exports the others behind features, and adds the one place where
-//! storage is chosen, [`open`] and [`open_checkpointer`] with their [`StateConfig`].
+//! storage is chosen, [`open`], [`open_checkpointer`] and [`open_transport`] with their [`StateConfig`].
 //!
 //! | feature | brings | default |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | `fjall` | `fjall:DIR`, `FjallEngine`: an LSM tree in pure Rust | yes |
 //! | `memory` | `memory:` and `memory:DIR`, `MemoryEngine`: an ordered map in RAM, with an optional log on disk | yes |
 //! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
-//! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share; `ObjectStoreCheckpointer`: checkpoints | no |
+//! | `object-store` | `file:///DIR`, `ObjectStoreBackend`: objects that several processes share; `ObjectStoreCheckpointer`: checkpoints; `ObjectStoreTransport`: artifacts | no |
 //! | `s3`, `azure`, `gcs` | `s3://…`, `az://…`, `gs://…` | no |
 //!
 //! A replica is a table that follows its log (`KvLog::open(client, "routes")` is one):
@@ -29,6 +29,7 @@
 //! }
 //! ```
 
+mod artifacts;
 mod checkpoints;
 mod config;
 mod error;
@@ -56,6 +57,7 @@ pub use alluvium_nats::{KvLog, KvLogBuilder};
 #[cfg(feature = "object-store")]
 pub use alluvium_object_store::{
     CheckpointerOptions, LocalStore, ObjectStoreBackend, ObjectStoreCheckpointer, ObjectStoreOptions,
+    ObjectStoreTransport, TransportOptions,
 };
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
@@ -67,6 +69,8 @@ pub use alluvium_runtime::{
     Skipped, SkippedArtifact, SourceMismatch, State, Status, Subscription, SubscriptionError, fetch_artifact,
 };
 
+pub use alluvium_segment as segment;
+pub use artifacts::open_transport;
 pub use checkpoints::open_checkpointer;
 pub use config::StateConfig;
 pub use error::OpenError;

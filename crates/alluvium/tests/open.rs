@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alluvium::{
     BackendError, Cursor, ErrorKind, InstanceId, LogIdentity, OpenError, StateBackend, StateConfig, StateDir,
-    StateDirError, StateUrl, Timestamp, VnodeCount, open, open_checkpointer,
+    StateDirError, StateUrl, Timestamp, VnodeCount, open, open_checkpointer, open_transport,
 };
 use serde_json::json;
 
@@ -105,6 +105,8 @@ async fn what_was_not_compiled_in_says_which_feature_to_turn_on() {
         if url.contains("//") {
             let checkpoints = failed(open_checkpointer(&url).await);
             assert_eq!(checkpoints.to_string(), error.to_string());
+            let artifacts = failed(open_transport(&url).await);
+            assert_eq!(artifacts.to_string(), error.to_string());
         }
         assert!(
             matches!(error, OpenError::FeatureOff { feature: named, .. } if named == feature),
@@ -186,16 +188,19 @@ async fn a_directory_of_objects_is_none_of_an_engine_and_is_not_made_if_it_has_t
 }
 
 #[tokio::test]
-async fn an_engine_keeps_no_checkpoints_and_says_what_does() {
+async fn an_engine_keeps_no_checkpoints_and_no_artifacts_and_says_what_does() {
     for place in ["memory:", "fjall:/nonexistent/state", "/nonexistent/state"] {
-        let error = failed(open_checkpointer(place).await);
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(
-            error.to_string().starts_with(&format!(
-                "{place} keeps no checkpoints: they are in `file:///DIR`"
-            )),
-            "{error}"
-        );
+        let checkpoints = failed(open_checkpointer(place).await);
+        let artifacts = failed(open_transport(place).await);
+        for (error, what) in [(checkpoints, "checkpoints"), (artifacts, "artifacts")] {
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("{place} keeps no {what}: they are in `file:///DIR`")),
+                "{error}"
+            );
+        }
     }
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 use alluvium::CheckpointId;
 use clap::{Args, Subcommand};
 
-use super::time;
-use crate::checkpoints::{Named, StoreOption};
-use crate::state::Place;
+use super::{StoreArgs, time};
+use crate::checkpoints::Named;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointsArgs {
@@ -62,20 +61,6 @@ pub(crate) enum CheckpointsCommand {
         alluvium checkpoints prune --store s3://bucket/job --keep 5 --grace 24h --dry-run\n  \
         alluvium checkpoints prune --store s3://bucket/job --keep 5 --grace 24h")]
     Prune(PruneArgs),
-}
-
-/// Which store.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct StoreArgs {
-    /// Where the checkpoints are: `file:///DIR`, `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or
-    /// `gs://BUCKET/PREFIX`.
-    #[arg(long, value_name = "URL")]
-    pub(crate) store: Place,
-
-    /// An option of the store, such as region, endpoint or a credential; may be given more than once [default: what the
-    /// environment says, as in `AWS_REGION`]. Others can see the command line of a process: leave secrets to the environment.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) store_option: Vec<StoreOption>,
 }
 
 #[derive(Debug, Args)]

@@ -7,11 +7,14 @@ use alluvium::{CheckpointError, CheckpointId, Timestamp};
 use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Lineage, Reading, damage_of, start};
-use super::{age, count, human_time, instant, store};
+use super::store;
 use crate::args::LsArgs;
 use crate::error::Failure;
+use crate::human::{age, count, human_time, instant, table};
 use crate::output::{Output, human_bytes, rfc3339, say};
 use crate::state::Place;
+
+const HEADINGS: [&str; 7] = ["ID", "AGE", "EPOCH", "SIZE", "OPERATORS", "PARTITIONS", "KIND"];
 
 pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result<(), Failure> {
     let mut catalog = Catalog::new(store::open(&args.store).await?);
@@ -25,7 +28,8 @@ pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result
             lines.object(&row.for_programs(now))?;
         }
     } else {
-        for line in table(&rows, now) {
+        let cells = rows.iter().map(|row| row.cells(now)).collect();
+        for line in table(HEADINGS, cells) {
             lines.text(&line)?;
         }
     }
@@ -179,27 +183,4 @@ pub(super) fn describe(lineage: &Lineage) -> String {
         }
         _ => "full".to_owned(),
     }
-}
-
-/// The rows under their headings; nothing for none.
-fn table(rows: &[Row], now: Timestamp) -> Vec<String> {
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let headings = ["ID", "AGE", "EPOCH", "SIZE", "OPERATORS", "PARTITIONS", "KIND"].map(str::to_owned);
-    let table: Vec<[String; 7]> = std::iter::once(headings)
-        .chain(rows.iter().map(|row| row.cells(now)))
-        .collect();
-    let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let line = |row: &[String; 7]| {
-        let [id, numbers @ .., kind] = row;
-        let numbers: Vec<String> = numbers
-            .iter()
-            .zip(&widths[1..])
-            .map(|(number, width)| format!("{number:>width$}"))
-            .collect();
-        format!("{id:<width$}  {}  {kind}", numbers.join("  "), width = widths[0])
-    };
-    table.iter().map(line).collect()
 }

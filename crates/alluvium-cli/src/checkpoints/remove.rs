@@ -4,9 +4,10 @@ use alluvium::checkpoint::Pruned;
 use alluvium::{CheckpointError, CheckpointId, RetentionPolicy};
 use serde_json::json;
 
-use super::{count, store};
+use super::store;
 use crate::args::{PruneArgs, RmArgs};
 use crate::error::Failure;
+use crate::human::count;
 use crate::output::{Output, human_bytes};
 
 pub(super) async fn rm(args: &RmArgs, output: Output) -> Result<(), Failure> {

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::catalog::{Catalog, Lineage, Reading};
 use super::list::describe;
-use super::{age, count, human_time, instant, store};
+use super::store;
 use crate::args::ShowArgs;
 use crate::error::Failure;
+use crate::human::{age, count, human_time, instant, named};
 use crate::output::{Output, escaped, human_bytes, rfc3339};
 
 pub(super) async fn run(args: &ShowArgs, now: Timestamp, output: Output) -> Result<(), Failure> {
@@ -94,17 +95,6 @@ fn facts(
             .map(|(name, state)| format!("{} {}", escaped(name.as_bytes()), position(state))),
     ));
     facts
-}
-
-/// Many values under one name.
-fn named(
-    name: &'static str,
-    values: impl IntoIterator<Item = String>,
-) -> impl Iterator<Item = (&'static str, String)> {
-    let mut values = values.into_iter().peekable();
-    let none = values.peek().is_none().then(|| "none".to_owned());
-    let names = std::iter::once(name).chain(std::iter::repeat(""));
-    names.zip(values.chain(none))
 }
 
 fn operators(manifest: &Manifest) -> impl Iterator<Item = String> {

@@ -1,6 +1,5 @@
 //! Opening the store that was named, and the ways to name a checkpoint in it.
 
-use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,20 +7,7 @@ use alluvium::{CheckpointError, CheckpointId, Checkpointer};
 
 use crate::args::StoreArgs;
 use crate::error::Failure;
-use crate::secret::Secret;
-
-/// An option of the store as it was typed. What is wrong with it is told when it is used, for it may be a credential, and
-/// the command line's own errors repeat what was typed.
-#[derive(Clone, Debug)]
-pub(crate) struct StoreOption(Secret);
-
-impl FromStr for StoreOption {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.into()))
-    }
-}
+use crate::store;
 
 /// A checkpoint as it is named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +30,7 @@ impl FromStr for Named {
 
 /// Opens the store that there is. Never makes anything.
 pub(super) async fn open(args: &StoreArgs) -> Result<Arc<dyn Checkpointer>, Failure> {
-    let mut config = args.store.config("--store")?.existing(true);
-    for StoreOption(option) in &args.store_option {
-        let Some((name, value)) = option.expose().split_once('=') else {
-            return Err(Failure::Usage(
-                "--store-option: it is written NAME=VALUE".to_owned(),
-            ));
-        };
-        config = config.option(name, value);
-    }
-    Ok(config.open_checkpointer().await?)
+    Ok(store::config(args)?.open_checkpointer().await?)
 }
 
 #[cfg(test)]

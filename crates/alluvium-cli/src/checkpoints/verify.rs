@@ -7,8 +7,6 @@
 //! {"event":"end","whole":…,"checkpoints":[…],"damaged":[…],"files":…,"bytes":…,"seconds":…}  last
 //! ```
 
-mod bar;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,12 +16,13 @@ use alluvium::{CheckpointError, CheckpointId, Checkpointer};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
-use self::bar::Bar;
 use super::catalog::{Catalog, Reading, damage_of, is_damage};
-use super::{count, store};
+use super::store;
 use crate::args::VerifyCheckpointsArgs;
+use crate::bar::Bar;
 use crate::checkpoints::Named;
 use crate::error::{Failure, chain as told};
+use crate::human::count;
 use crate::output::{Output, human_bytes};
 
 /// How many files are read at a time.
@@ -54,7 +53,7 @@ pub(super) async fn run(args: &VerifyCheckpointsArgs, output: Output, verbose: u
         }
     }
     let started = Instant::now();
-    let bar = Bar::new(output, verbose, survey.bytes());
+    let bar = Bar::bytes("verify", output, verbose, survey.bytes());
     let read = survey.read(checkpointer.as_ref(), &bar).await;
     let bytes = bar.finish();
     survey.tell(output)?;

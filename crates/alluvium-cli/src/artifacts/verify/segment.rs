@@ -1,0 +1,89 @@
+//! Whether a segment is what is told of it.
+
+use alluvium::artifact::{PackId, SegmentInfo, SegmentRef};
+use alluvium::segment::{SegmentError, SegmentReader};
+use alluvium::{ArtifactKey, KeyRange, Transport, TransportError};
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use crate::error::chain as told;
+
+/// Reads a segment. What is wrong with it, if its bytes are the right ones.
+pub(super) async fn check(
+    transport: &dyn Transport,
+    key: &ArtifactKey,
+    pack: PackId,
+    segment: &SegmentRef,
+) -> Result<Option<String>, TransportError> {
+    let bytes = transport.segment(key, pack, segment).await?;
+    let info = segment.info.clone();
+    let name = format!("{}.parquet of {}", info.sha256, key.pack(pack));
+    let checked = spawn_blocking(move || contents(&info, bytes)).await;
+    Ok(match checked {
+        Ok(found) => found.map(|why| format!("{name}: {why}")),
+        Err(error) => Some(format!("{name}: {error}")),
+    })
+}
+
+/// What in a segment is not as it is told. Its bytes have been checked.
+pub(super) fn contents(info: &SegmentInfo, bytes: Bytes) -> Option<String> {
+    let found = match read(info, bytes) {
+        Ok(found) => found,
+        Err(error) => return Some(told(&error)),
+    };
+    let Some(found) = found else {
+        return Some("it has no rows".to_owned());
+    };
+    (found != *info).then(|| {
+        format!(
+            "it has {}, and its manifest tells of {}: export again",
+            facts(&found),
+            facts(info)
+        )
+    })
+}
+
+/// What is in a segment; nothing if there are no rows.
+fn read(info: &SegmentInfo, bytes: Bytes) -> Result<Option<SegmentInfo>, SegmentError> {
+    let reader = SegmentReader::open(bytes)?;
+    let mut found: Option<SegmentInfo> = None;
+    for row in reader.rows(&KeyRange::all()) {
+        let row = row?;
+        let deletes = u64::from(row.value.is_none());
+        match &mut found {
+            None => {
+                found = Some(SegmentInfo {
+                    sha256: info.sha256,
+                    length: info.length,
+                    rows: 1,
+                    deletes,
+                    first_key: row.key.clone(),
+                    last_key: row.key,
+                    first_sequence: row.sequence,
+                    last_sequence: row.sequence,
+                });
+            }
+            Some(found) => {
+                found.rows += 1;
+                found.deletes += deletes;
+                found.last_key = row.key;
+                found.first_sequence = found.first_sequence.min(row.sequence);
+                found.last_sequence = found.last_sequence.max(row.sequence);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn facts(info: &SegmentInfo) -> String {
+    use crate::output::escaped;
+    format!(
+        "{} rows, {} of them deletes, keys {} to {}, sequences {} to {}",
+        info.rows,
+        info.deletes,
+        escaped(&info.first_key),
+        escaped(&info.last_key),
+        info.first_sequence,
+        info.last_sequence
+    )
+}
