@@ -6,7 +6,6 @@
 mod checked;
 mod complete;
 mod damaged;
-mod denied;
 mod faults;
 mod latest;
 mod methods;

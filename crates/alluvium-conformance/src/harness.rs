@@ -5,11 +5,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alluvium_core::lease::{CellSwap, LeaseCells};
 use alluvium_core::{
     BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
-    Table, TableError,
+    Table, TableError, Transport, TransportError,
 };
 use alluvium_engine::{Engine, EngineBackend, EngineError, EngineTable};
 use async_trait::async_trait;
@@ -230,6 +231,30 @@ pub async fn overwrite_cell(cells: &impl LeaseCells, name: &str, bytes: Bytes) {
     let swapped = cells.swap_cell(name, &cell.version, bytes).await;
     let swapped = swapped.expect("the record is overwritten");
     assert!(matches!(swapped, CellSwap::Done), "somebody else has written it");
+}
+
+/// Opens a [`Transport`] for the [`transport`](crate::transport) suite.
+///
+/// The two are apart so that the kit can reach the objects past the transport, to damage, remove and list them, and can put a
+/// store in between that fails.
+#[async_trait]
+pub trait TransportHarness: Send + Sync + 'static {
+    /// Opens the object store that lives in `dir`, as [`CheckpointerHarness::open_store`].
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore>;
+
+    /// Opens the artifacts below a prefix of such a store, as another process would: handles share nothing but the objects. It
+    /// takes packs in parts of at most 8 MiB, so that the tests have packs of several, and gives a request up that has had no
+    /// answer for this time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the transport, unchanged.
+    async fn open_transport(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+        request_timeout: Duration,
+    ) -> Result<Arc<dyn Transport>, TransportError>;
 }
 
 struct EngineTables(Arc<dyn Engine>);

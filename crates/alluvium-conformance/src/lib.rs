@@ -28,8 +28,8 @@
 //!
 //! That is the whole of a `tests/conformance.rs`. `cargo test` then runs `engine::o1_a_commit_is_whole_across_spaces`
 //! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
-//! method promises. A test is a plain function (see [`engine`], [`table`], [`backend`] and [`checkpointer`]) that panics when
-//! the promise is broken.
+//! method promises. A test is a plain function (see [`engine`], [`table`], [`backend`], [`checkpointer`] and [`transport`]) that
+//! panics when the promise is broken.
 //!
 //! An engine brings its tables and its backend along. Who implements [`Table`](alluvium_core::Table) without an engine
 //! shows how to open the storage, and a table in it:
@@ -148,6 +148,46 @@
 //! # fn main() { alluvium_conformance::checkpointer::m_a_new_place_is_empty(&Harness) }
 //! ```
 //!
+//! And who implements [`Transport`](alluvium_core::Transport):
+//!
+//! ```
+//! use std::{path::Path, sync::Arc, time::Duration};
+//! use alluvium_conformance::TransportHarness;
+//! use alluvium_core::{Transport, TransportError};
+//! use alluvium_object_store::LocalStore;
+//! use object_store::{ObjectStore, path::Path as Key};
+//! # // Stands for a transport of somebody else.
+//! # struct Mine(Arc<dyn ObjectStore>, Key, Duration);
+//! # impl Mine {
+//! #     fn over(self) -> alluvium_object_store::ObjectStoreTransport {
+//! #         let options = alluvium_object_store::TransportOptions::default().request_timeout(self.2);
+//! #         alluvium_object_store::ObjectStoreTransport::new(self.0, self.1, options)
+//! #     }
+//! # }
+//!
+//! #[derive(Default)]
+//! struct Harness;
+//!
+//! #[async_trait::async_trait]
+//! impl TransportHarness for Harness {
+//!     async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+//!         Arc::new(LocalStore::open(dir).unwrap())
+//!     }
+//!
+//!     async fn open_transport(
+//!         &self,
+//!         store: Arc<dyn ObjectStore>,
+//!         prefix: Key,
+//!         request_timeout: Duration,
+//!     ) -> Result<Arc<dyn Transport>, TransportError> {
+//!         Ok(Arc::new(Mine(store, prefix, request_timeout).over()))
+//!     }
+//! }
+//!
+//! alluvium_conformance::transport_suite!(Harness);
+//! # fn main() { alluvium_conformance::transport::m_a_new_place_is_empty(&Harness) }
+//! ```
+//!
 //! In the sources of this crate, `tests/third-party` is such an engine and such a backend in full, written against
 //! nothing but the published crates.
 //!
@@ -179,6 +219,7 @@ pub mod checkpointer;
 mod clock;
 mod content;
 mod damage;
+mod denied;
 pub mod engine;
 mod faulty;
 mod harness;
@@ -186,17 +227,20 @@ mod history;
 pub mod lease;
 mod process;
 mod random;
+mod segments;
 mod suites;
 mod support;
 pub mod table;
+pub mod transport;
 
 pub use clock::ManualClock;
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use faulty::{Call, Fault, FaultyStore};
 pub use harness::{
     BackendHarness, Capabilities, CheckpointerHarness, EngineHarness, LeaseHarness, TableHarness, Tables,
-    overwrite_cell,
+    TransportHarness, overwrite_cell,
 };
 pub use history::{History, TableModel};
 pub use process::ThisTest;
 pub use random::Random;
+pub use segments::opaque_segment;

@@ -1,20 +1,24 @@
 //! What the tests of both suites share: lengths, patience, errors, property tests, and open storage.
 
 use std::fmt::Debug;
+use std::future::Future;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use alluvium_core::{Table, TableError};
 use alluvium_engine::{Engine, EngineError, WriteBatch};
+use futures_util::poll;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use tempfile::TempDir;
 
 use crate::process::no_process_starts;
-use crate::{EngineHarness, TableHarness, Tables};
+use crate::{EngineHarness, FaultyStore, TableHarness, Tables};
 
 /// How often, how many: the first number, or the second when `ALLUVIUM_E2E=full` asks for the long run.
 pub(crate) fn length(short: u64, full: u64) -> u64 {
@@ -77,6 +81,82 @@ where
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+}
+
+/// Runs a test on a runtime of its own.
+pub(crate) fn block_on<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
+/// Drops the work where it waits for the answer to this call, which never comes. What came of it, if it ended before.
+pub(crate) async fn cut_off<T>(store: &FaultyStore, call: u64, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        match poll!(work.as_mut()) {
+            Poll::Ready(done) => return Some(done),
+            Poll::Pending if store.calls() >= call => return None,
+            Poll::Pending => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Names that a path has to be protected from, or that a careless encoding makes one of.
+pub(crate) fn names() -> Vec<String> {
+    let mut names = [
+        "a",
+        "A",
+        "aa",
+        "a/a",
+        "a//a",
+        "/a",
+        "a/",
+        "a%2Fa",
+        "a%2fa",
+        "%",
+        "%%",
+        "%61",
+        "..",
+        ".",
+        "../..",
+        "../../_latest",
+        "...",
+        "\0",
+        "a\0a",
+        "\n",
+        "\r\n",
+        " ",
+        "a ",
+        " a",
+        "a.",
+        "con",
+        "nul",
+        "ä",
+        "a\u{308}",
+        "Ä",
+        "日本",
+        "\u{202e}a",
+        "*",
+        "?",
+        "a\\a",
+        "a:a",
+        "#1",
+        "manifest.json",
+        "operators",
+        "-",
+        "_latest",
+        "~",
+        "$HOME",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    names.push("x".repeat(240));
+    names.push("/".repeat(80));
+    names
 }
 
 /// A directory for one test, gone when the test is over. What is in it lives in `state`, so that there is a place for

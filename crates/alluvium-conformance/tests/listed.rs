@@ -24,13 +24,15 @@ fn every_test_is_listed_in_its_suite_once() {
         .unwrap();
     let (table, rest) = rest.split_once("macro_rules! backend_suite").unwrap();
     let (backend, rest) = rest.split_once("macro_rules! checkpointer_suite").unwrap();
-    let (checkpointer, lease) = rest.split_once("macro_rules! lease_suite").unwrap();
+    let (checkpointer, rest) = rest.split_once("macro_rules! lease_suite").unwrap();
+    let (lease, transport) = rest.split_once("macro_rules! transport_suite").unwrap();
     for (folder, listing, least) in [
         ("engine", engine, 50),
         ("table", table, 40),
         ("backend", backend, 50),
         ("checkpointer", checkpointer, 50),
         ("lease", lease, 14),
+        ("transport", transport, 40),
     ] {
         let names = tests_in(folder);
         assert!(names.len() >= least, "only {} tests in {folder}", names.len());

@@ -13,8 +13,8 @@
 //! `manifests/` and the pointer. An upload costs two GETs, a CREATE and a SWAP beside the parts of its pack, and no more.
 //!
 //! **A publisher that is slower than another** finds the pointer changed, removes its pack, and ends with
-//! [`Outcome::SupersededByNewer`]. If it slept so long that what it put into the history had been pruned from there, it takes
-//! that out again; and one that is killed before it can leaves it to the next prune.
+//! [`Outcome::SupersededByNewer`]. It looks once more before it puts anything into the history, so that it puts nothing back that
+//! was pruned while it slept; and it takes nothing out of there, for the faster one may rely on what it has put.
 //!
 //! **What fails** for a reason that may pass is repeated as it is by the
 //! [`ObjectStoreCheckpointer`](crate::ObjectStoreCheckpointer): by the client of the service, and on top of that what can be done

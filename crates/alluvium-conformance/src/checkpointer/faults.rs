@@ -6,10 +6,10 @@ use alluvium_core::checkpoint::Manifest;
 use alluvium_core::{CheckpointError, CheckpointId, ErrorKind, RetentionPolicy};
 use futures_util::TryStreamExt as _;
 
-use super::denied::Denied;
 use super::place::{
     Handle, announce, assert_restores, draft, only_file, restore, snapshot, state_of, with_place,
 };
+use crate::denied::Denied;
 use crate::{CheckpointerHarness, Fault, FaultyStore};
 
 /// A checkpoint is taken, announced, and looked for.

@@ -1,21 +1,17 @@
 //! Random operations, crashes among them, held against what they leave in plain maps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use alluvium_core::checkpoint::{Candidates, FileKind, FilePlace, Latest, Manifest, candidates};
 use alluvium_core::{CheckpointError, CheckpointId, RetentionPolicy};
 use bytes::Bytes;
-use futures_util::poll;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
 
 use super::place::{Handle, Place, State, block_on, epoch, restore};
-use crate::support::{length, property};
+use crate::support::{cut_off, length, property};
 use crate::{CheckpointerHarness, Fault, FaultyStore};
 
 /// How many partitions the operator of the model has.
@@ -143,7 +139,8 @@ async fn run(place: &Place<'_>, operations: &[Operation]) {
                 let (id, taken) = plan(&handle, &mut model, *deltas).await;
                 let dying = FaultyStore::failing(place.store().await, *call, Fault::TimeOut);
                 let over = place.open_over(Arc::new(dying.clone())).await;
-                if cut_off(&dying, *call, save(&over, id, &taken)).await {
+                if let Some(saved) = cut_off(&dying, *call, save(&over, id, &taken)).await {
+                    saved.unwrap();
                     model.complete.insert(id, taken);
                 }
                 handle = place.open().await;
@@ -235,25 +232,6 @@ async fn save(handle: &Handle, id: CheckpointId, taken: &Taken) -> Result<(), Ch
     let mut manifest = Manifest::new(id, epoch(taken.epoch), 0).operator(OPERATOR, files);
     manifest.parent_id = taken.parent;
     handle.save_manifest(&manifest).await
-}
-
-/// Drops the work where it waits for the answer to this call, which never comes. Whether it was done before.
-async fn cut_off(
-    store: &FaultyStore,
-    call: u64,
-    work: impl Future<Output = Result<(), CheckpointError>>,
-) -> bool {
-    let mut work = pin!(work);
-    loop {
-        match poll!(work.as_mut()) {
-            Poll::Ready(done) => {
-                done.unwrap();
-                return true;
-            }
-            Poll::Pending if store.calls() >= call => return false,
-            Poll::Pending => tokio::task::yield_now().await,
-        }
-    }
 }
 
 async fn announce(handle: &Handle, model: &mut Model, id: CheckpointId) {

@@ -7,61 +7,7 @@ use alluvium_core::checkpoint::Manifest;
 
 use super::place::{epoch, only_file, snapshot, with_place};
 use crate::CheckpointerHarness;
-use crate::support::refused;
-
-/// Names that a path has to be protected from, or that a careless encoding makes one of.
-fn names() -> Vec<String> {
-    let mut names = [
-        "a",
-        "A",
-        "aa",
-        "a/a",
-        "a//a",
-        "/a",
-        "a/",
-        "a%2Fa",
-        "a%2fa",
-        "%",
-        "%%",
-        "%61",
-        "..",
-        ".",
-        "../..",
-        "../../_latest",
-        "...",
-        "\0",
-        "a\0a",
-        "\n",
-        "\r\n",
-        " ",
-        "a ",
-        " a",
-        "a.",
-        "con",
-        "nul",
-        "ä",
-        "a\u{308}",
-        "Ä",
-        "日本",
-        "\u{202e}a",
-        "*",
-        "?",
-        "a\\a",
-        "a:a",
-        "#1",
-        "manifest.json",
-        "operators",
-        "-",
-        "_latest",
-        "~",
-        "$HOME",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    names.push("x".repeat(240));
-    names.push("/".repeat(80));
-    names
-}
+use crate::support::{names, refused};
 
 /// Whatever an operator is called, its files are its own, and within the directory of its checkpoint.
 pub fn o6_names_of_every_kind_stay_apart_and_inside(harness: &dyn CheckpointerHarness) {

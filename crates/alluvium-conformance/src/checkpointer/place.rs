@@ -2,7 +2,6 @@
 //! can be told apart.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 
 use alluvium_core::checkpoint::{Chain, FileKind, FilePlace, Manifest, PartitionFile};
@@ -13,6 +12,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use crate::support::Directory;
+pub(super) use crate::support::block_on;
 use crate::{CheckpointerHarness, Random};
 
 /// Below which the checkpoints are.
@@ -94,16 +94,6 @@ impl<'h> Place<'h> {
     pub(super) async fn remove(&self, path: &str) {
         self.store().await.delete(&Self::key(path)).await.unwrap();
     }
-}
-
-/// Runs a test on a runtime of its own.
-pub(super) fn block_on<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test)
 }
 
 /// Runs a test on a new place, with a handle of it.

@@ -71,7 +71,13 @@ impl ObjectStoreTransport {
                 let id = digest.map(|digest| ManifestId::new(manifest.cursor.sequence, &digest));
                 (id.map(|id| (id, manifest.clone())), Some(manifest))
             }
-            Ok(None) => (None, self.newest_past(key).await?),
+            Ok(None) => {
+                // The packs of its parent may be gone too.
+                if let Some(parent) = draft.parent {
+                    return Err(gone(key, parent));
+                }
+                (None, self.newest_past(key).await?)
+            }
             Err(error) if error.kind() == ErrorKind::Corrupt && draft.parent.is_none() => {
                 tracing::warn!(location = pointer.location(), %error, "the pointer is replaced");
                 (None, self.newest_past(key).await?)
@@ -147,9 +153,13 @@ impl ObjectStoreTransport {
         let id = ManifestId::new(manifest.cursor.sequence, &digest::of(&json));
         let length = json.len() as u64;
 
-        let mut recorded = None;
         if let (Some((parent, _)), Some(object)) = (&there.parent, &there.object) {
-            recorded = self.record(key, *parent, object).await?;
+            // Segments may take long to come: what was replaced since, and pruned, is not put back.
+            match self.newest_manifest(key).await? {
+                Some((now, _)) if now == *parent => self.record(key, *parent, object).await?,
+                Some((_, by)) => return Ok(superseded(by)),
+                None => return Err(gone(key, *parent)),
+            }
         }
         let over = there.object.map(|object| object.version);
         match self.pointer(key)?.swap(over.as_ref(), json.into()).await? {
@@ -159,10 +169,7 @@ impl ObjectStoreTransport {
                 uploaded.bytes + length,
             )))),
             Swap::Lost(now) => {
-                // Whoever was first has put it into the history too. It is gone from there if it was pruned since.
-                if let Some(path) = recorded {
-                    self.forget(path).await;
-                }
+                // What was put into the history stays: whoever was first may have found it there, and left it at that.
                 match now.map(|object| self.place.parse(&key.pointer(), &object.bytes)) {
                     Some(newest) => Ok(superseded(newest?)),
                     None => Err(TransportError::NotFound {
@@ -173,25 +180,19 @@ impl ObjectStoreTransport {
         }
     }
 
-    /// Puts the newest artifact into the history, before another one is. Where it is then, if it was not there already.
-    async fn record(
-        &self,
-        key: &ArtifactKey,
-        id: ManifestId,
-        object: &Object,
-    ) -> Result<Option<Path>, TransportError> {
+    /// Puts the newest artifact into the history, before another one is.
+    async fn record(&self, key: &ArtifactKey, id: ManifestId, object: &Object) -> Result<(), TransportError> {
         let path = self.place.of(&key.manifest(id))?;
         let put = self
             .store()
             .put_if(&path, object.bytes.clone().into(), PutMode::Create)
             .await;
         match put {
-            Ok(_) => Ok(Some(path)),
-            Err(failure) if failure.is_condition() => Ok(None),
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_condition() => Ok(()),
             Err(failure) if failure.is_ambiguous() => {
                 // Of this name there is one content only.
-                self.store().put(&path, object.bytes.clone().into()).await?;
-                Ok(None)
+                Ok(self.store().put(&path, object.bytes.clone().into()).await?)
             }
             Err(failure) => Err(self.store().told("write", &path, failure).into()),
         }
@@ -235,6 +236,12 @@ impl There {
         let at = |manifest: &ArtifactManifest| (manifest.cursor.log.created, manifest.cursor.sequence);
         let ahead = |floor: &&ArtifactManifest| at(floor) > (draft.cursor.log.created, draft.cursor.sequence);
         self.floor.as_ref().filter(ahead).cloned()
+    }
+}
+
+fn gone(key: &ArtifactKey, parent: ManifestId) -> TransportError {
+    TransportError::NotFound {
+        what: format!("{parent} of {key}, which the new one builds on"),
     }
 }
 

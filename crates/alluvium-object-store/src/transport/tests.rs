@@ -99,6 +99,7 @@ async fn an_export_costs_what_is_written_down() {
         [
             format!("GET {pointer}"),
             pack(&second.1),
+            format!("GET {pointer}"),
             format!("CREATE {directory}/manifests/{}.json", first.0),
             format!("SWAP {pointer}"),
         ]

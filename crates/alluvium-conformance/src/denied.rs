@@ -14,13 +14,13 @@ use object_store::{
 
 /// Every request is denied, and repeating it would not help.
 #[derive(Debug, Default)]
-pub(super) struct Denied {
+pub(crate) struct Denied {
     calls: AtomicU64,
 }
 
 impl Denied {
     /// How many requests there have been since this was last asked.
-    pub(super) fn take_calls(&self) -> u64 {
+    pub(crate) fn take_calls(&self) -> u64 {
         self.calls.swap(0, Ordering::AcqRel)
     }
 
