@@ -24,7 +24,6 @@
 
 mod framing;
 mod options;
-mod pack;
 mod place;
 mod prune;
 mod publish;

@@ -4,7 +4,7 @@
 //! `key`, the `sequence` and the `timestamp` of the message that put it there, and its `value`, which is null for a delete.
 //!
 //! [`encode`] makes a segment of rows, [`Cutter`] says where one ends and the next begins, [`SegmentReader`] reads the rows of a range of
-//! keys, and [`Merge`] makes one of several runs.
+//! keys, and [`Merge`] makes one of several runs. Segments travel in a [`pack`].
 //!
 //! ```
 //! use alluvium_core::{KeyRange, Sequence, Timestamp};
@@ -41,6 +41,7 @@
 mod cut;
 mod error;
 mod merge;
+pub mod pack;
 mod reader;
 mod row;
 mod writer;
@@ -48,6 +49,7 @@ mod writer;
 pub use cut::{Cutter, MAX_SEGMENT_ROWS, SEGMENT_BYTES};
 pub use error::SegmentError;
 pub use merge::{Deletes, Merge, Rows};
+pub use pack::{PackEntry, PackError, PackReader};
 pub use reader::SegmentReader;
 pub use row::SegmentRow;
 pub use writer::{SegmentWriter, encode};

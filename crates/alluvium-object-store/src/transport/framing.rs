@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use super::pack;
 use alluvium_core::BoxError;
 use alluvium_core::artifact::{EncodedSegment, SegmentRef, SegmentStream};
+use alluvium_segment::pack;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
