@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::{Cursor, Sequence, Timestamp};
+use crate::{Cursor, Headers, Sequence, Timestamp};
 
 /// One keyed effect: what the message at [`sequence`](Self::sequence) did to [`key`](Self::key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// The key, without the subject prefix of its bucket. Never empty.
+    /// The key: of a KV bucket without the subject prefix, of a plain stream the whole subject. Never empty.
     pub key: Bytes,
     /// Where the message that made the change stands in its log.
     pub sequence: Sequence,
@@ -16,6 +16,9 @@ pub struct Change {
     pub timestamp: Timestamp,
     /// What happened to the key.
     pub operation: Operation,
+    /// What the message carried beside its payload, where its log tells: a plain stream does, a KV bucket does not. A
+    /// table keeps none of it.
+    pub headers: Headers,
 }
 
 impl Change {
@@ -31,6 +34,7 @@ impl Change {
             sequence,
             timestamp,
             operation: Operation::Put(value.into()),
+            headers: Headers::NONE,
         }
     }
 
@@ -46,7 +50,14 @@ impl Change {
             sequence,
             timestamp,
             operation: Operation::Delete(reason),
+            headers: Headers::NONE,
         }
+    }
+
+    /// The same, of a message with these headers.
+    #[must_use]
+    pub fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
     }
 
     /// The value that the key has now, none after a delete.
@@ -57,9 +68,9 @@ impl Change {
         }
     }
 
-    /// Bytes of key and value: what the change weighs in queues and limits.
+    /// Bytes of key, value and headers: what the change weighs in queues and limits.
     pub fn len_bytes(&self) -> usize {
-        self.key.len() + self.value().map_or(0, Bytes::len)
+        self.key.len() + self.value().map_or(0, Bytes::len) + self.headers.len_bytes()
     }
 }
 

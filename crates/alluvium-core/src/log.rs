@@ -227,6 +227,17 @@ pub enum LogError {
         /// The server's error.
         source: BoxError,
     },
+    /// The server deletes what was read of it, or what nobody was reading: there is nothing to come back to.
+    #[error(
+        "{log} is no log, its {retention} retention deletes what was read: read a stream with limits retention, \
+         and let {log} source that one"
+    )]
+    Consumed {
+        /// The stream.
+        log: String,
+        /// The kind of its retention.
+        retention: &'static str,
+    },
     /// A message that cannot be a message of this log.
     #[error("{log} holds something that is not a message of it at {subject:?}")]
     Foreign {
@@ -243,7 +254,7 @@ impl LogError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Replaced { .. } | Self::TailLost { .. } => ErrorKind::Fenced,
-            Self::BeyondEnd { .. } => ErrorKind::Invalid,
+            Self::BeyondEnd { .. } | Self::Consumed { .. } => ErrorKind::Invalid,
             Self::Unavailable { .. } => ErrorKind::Transient,
             Self::Refused { .. } => ErrorKind::Unavailable,
             Self::Foreign { .. } => ErrorKind::Corrupt,

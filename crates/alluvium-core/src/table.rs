@@ -88,7 +88,7 @@ pub trait Table: Send + Sync + 'static {
     /// Applies changes, rising in sequence, and moves the cursor, in one atomic commit.
     ///
     /// Changes at or below the table's cursor are left out, so a repeated call does nothing. Of a key that occurs
-    /// more than once the last change counts. `changes` may be empty: then only the cursor moves.
+    /// more than once the last change counts. `changes` may be empty: then only the cursor moves. Headers are not kept.
     ///
     /// # Errors
     ///

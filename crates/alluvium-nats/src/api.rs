@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use alluvium_core::{BoxError, Change, LogError, LogIdentity, Sequence, Timestamp};
 use async_nats::connection::State;
-use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode, consumer, stream};
 use async_nats::message::OutboundMessage;
 use async_nats::{Client, Request, RequestErrorKind, Statistics, Subject};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::Sink;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{self, Stored};
+use crate::headers;
+use crate::mapping::{Mapping, Stored};
 
 /// How often a lost connection is looked for where the client has no way to tell of it.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
@@ -26,8 +28,10 @@ pub(crate) const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) client: Client,
-    /// `KV_<bucket>`.
+    /// The stream's name.
     pub(crate) stream: String,
+    /// What its messages mean.
+    pub(crate) mapping: Mapping,
     /// What stands before the verbs: `$JS.API`, unless it is another domain's or an import.
     pub(crate) prefix: String,
     /// Until an answer is given up.
@@ -63,11 +67,18 @@ struct GotMessage {
 }
 
 impl Api {
-    pub(crate) fn new(client: Client, stream: String, prefix: String, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        stream: String,
+        mapping: Mapping,
+        prefix: String,
+        timeout: Duration,
+    ) -> Self {
         let statistics = client.statistics();
         Self {
             client,
             stream,
+            mapping,
             prefix,
             timeout,
             statistics,
@@ -181,19 +192,30 @@ impl Api {
         }
         let request = self.encode(DOING, &GetMessage { seq: sequence.get() })?;
         let answer: Result<GotMessage, _> = self.request(DOING, "STREAM.MSG.GET", "", request).await?;
-        let message = match answer {
-            Ok(got) => StreamMessage::try_from(got.message).map_err(|error| self.refused(DOING, error))?,
-            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => return Ok(None),
-            Err(error) => return Err(self.api_error(DOING, error)),
+        match answer {
+            Ok(got) => self.change_of(DOING, got.message).map(Some),
+            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+            Err(error) => Err(self.api_error(DOING, error)),
+        }
+    }
+
+    fn change_of(&self, doing: &'static str, message: stream::RawMessage) -> Result<Change, LogError> {
+        let decode = |text: &str| STANDARD.decode(text).map_err(|error| self.refused(doing, error));
+        let headers = match message.headers.as_deref().map(decode).transpose()? {
+            None => None,
+            Some(stored) => Some(headers::parse(&stored).ok_or_else(|| LogError::Foreign {
+                log: self.stream.clone(),
+                subject: message.subject.clone(),
+            })?),
         };
         let stored = Stored {
-            deleted: change::deleted(&message.headers),
-            sequence,
+            headers,
+            payload: decode(&message.payload)?.into(),
+            sequence: Sequence::new(message.sequence),
             timestamp: timestamp(message.time),
-            subject: message.subject,
-            payload: message.payload,
+            subject: message.subject.into(),
         };
-        stored.into_change(&self.stream).map(Some)
+        self.mapping.change(stored, &self.stream)
     }
 
     fn encode<T: Serialize>(&self, doing: &'static str, request: &T) -> Result<Bytes, LogError> {

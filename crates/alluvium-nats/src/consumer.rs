@@ -10,12 +10,11 @@ use std::time::Duration;
 use alluvium_core::{LogError, LogIdentity, Scope, Sequence, Timestamp};
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
-use async_nats::jetstream::stream;
+use async_nats::jetstream::stream::{self, RetentionPolicy};
 use tokio::runtime::Handle;
 use tracing::debug;
 
 use crate::api::Api;
-use crate::subject;
 
 /// After so long without a pull the server deletes a consumer by itself.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
@@ -42,7 +41,6 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Course {
     pub(crate) purpose: Purpose,
-    pub(crate) bucket: Arc<str>,
     pub(crate) scope: Scope,
     pub(crate) log: LogIdentity,
     /// Every message wanted up to and including this one was given.
@@ -144,6 +142,26 @@ pub(crate) async fn verify(api: &Api, course: &Course) -> Result<stream::Info, L
     Ok(info)
 }
 
+/// What the server would delete as it is read is no log. A work queue refuses consumers that acknowledge nothing; of a
+/// stream that is kept for the interest in it a consumer is an interest, and what it has been given goes.
+pub(crate) fn check_retention(api: &Api, info: &stream::Info) -> Result<(), LogError> {
+    let retention = match info.config.retention {
+        RetentionPolicy::Limits => return Ok(()),
+        RetentionPolicy::Interest => "interest",
+        RetentionPolicy::WorkQueue => "work queue",
+    };
+    Err(LogError::Consumed {
+        log: api.stream.clone(),
+        retention,
+    })
+}
+
+/// The subjects that a consumer for `course` delivers, none for all of them.
+fn filters(api: &Api, course: &Course, info: &stream::Info) -> Vec<String> {
+    let scope = &course.scope;
+    api.mapping.filters(scope, &scope.disjoint_cover(), &info.config)
+}
+
 /// Makes a consumer for what `course` still wants. `info` is the log as it was just now.
 pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -> Result<Open, LogError> {
     let connects = api.connects();
@@ -155,7 +173,8 @@ pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -
         name: format!("alluvium-{unique}"),
         exists: false,
     };
-    let config = config(course, info, &guard.name);
+    check_retention(api, info)?;
+    let config = config(api, course, info, &guard.name);
     let subscriber = api
         .client
         .subscribe(format!("{inbox}.*"))
@@ -185,13 +204,8 @@ pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -
     })
 }
 
-fn config(course: &Course, info: &stream::Info, name: &str) -> consumer::Config {
-    let mut filters = subject::filters(
-        &course.scope,
-        &course.scope.disjoint_cover(),
-        &course.bucket,
-        &info.config,
-    );
+fn config(api: &Api, course: &Course, info: &stream::Info, name: &str) -> consumer::Config {
+    let mut filters = filters(api, course, info);
     let next = DeliverPolicy::ByStartSequence {
         start_sequence: course.position.next().get().max(info.state.first_sequence),
     };

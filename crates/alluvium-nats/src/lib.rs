@@ -1,14 +1,15 @@
-//! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log).
+//! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log), [`StreamLog`] is
+//! any stream.
 //!
 //! It works on the user's own [`async_nats::Client`]: addresses, TLS, credentials and reconnecting stay theirs.
 //! While that client goes on reconnecting, a reader goes on reading, however long it takes; what it has given it
-//! never gives again, and it leaves nothing out. It ends with an error when the bucket is gone, is another one or
+//! never gives again, and it leaves nothing out. It ends with an error when the stream is gone, is another one or
 //! lost its tail, when the server refuses, and when the client is closed for good.
 //!
 //! # What it asks of the server
 //!
 //! nats-server 2.11 or later, and these permissions to publish, below the API prefix (`$JS.API` by default), for the
-//! stream `KV_<bucket>`; to subscribe it needs the client's inbox alone.
+//! stream, which of a bucket is `KV_<bucket>`; to subscribe it needs the client's inbox alone.
 //!
 //! | subject | for |
 //! |---|---|
@@ -22,10 +23,16 @@
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
 
 mod api;
-mod change;
+mod builder;
 mod consumer;
+mod headers;
+mod jetstream;
 mod kv_log;
+mod mapping;
 mod reader;
+mod stream_log;
 mod subject;
 
+pub use builder::LogBuilder;
 pub use kv_log::{KvLog, KvLogBuilder};
+pub use stream_log::{StreamLog, StreamLogBuilder};

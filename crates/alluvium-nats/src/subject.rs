@@ -1,10 +1,10 @@
-//! Bucket names, keys and subjects.
+//! Names of buckets and streams; keys and subjects of buckets.
 //!
 //! The stream behind bucket `B` is `KV_B`, and key `K` is stored in it under `$KV.B.K`. A mirror stores what its
 //! origin stored, and so under the origin's name; so does a stream that sources others without transforming their
 //! subjects. A key therefore is whatever follows the second token.
 
-use alluvium_core::{Filter, Scope};
+use alluvium_core::Filter;
 use async_nats::Subject;
 use async_nats::jetstream::stream;
 use bytes::{Buf as _, Bytes};
@@ -20,6 +20,13 @@ pub(crate) fn is_bucket(name: &str) -> bool {
 /// The name of the stream behind a bucket.
 pub(crate) fn stream_of(bucket: &str) -> String {
     format!("KV_{bucket}")
+}
+
+/// Whether this can be the name of a stream: one token of a subject, and of a path on the server.
+pub(crate) fn is_stream(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && !name.contains(|c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c))
 }
 
 /// The key of a subject, without copying it. The subject comes back when it is none of a bucket.
@@ -40,14 +47,11 @@ pub(crate) fn key_of(subject: Subject) -> Result<Bytes, Subject> {
     }
 }
 
-/// The subjects that one consumer has to be given for a scope: none for every key.
+/// The subjects of a bucket that these filters of its keys mean.
 ///
 /// Only of a plain bucket is it known which name stands in the second token. Of a mirror it is not: its origin may be
 /// a mirror itself.
-pub(crate) fn filters(scope: &Scope, cover: &[Filter], bucket: &str, config: &stream::Config) -> Vec<String> {
-    if scope.is_all() || cover.iter().any(|filter| filter.as_str() == ">") {
-        return Vec::new();
-    }
+pub(crate) fn filters(cover: &[Filter], bucket: &str, config: &stream::Config) -> Vec<String> {
     let plain = config.mirror.is_none()
         && config.sources.as_ref().is_none_or(Vec::is_empty)
         && config.subject_transform.is_none();
@@ -60,6 +64,8 @@ pub(crate) fn filters(scope: &Scope, cover: &[Filter], bucket: &str, config: &st
 
 #[cfg(test)]
 mod tests {
+    use alluvium_core::Scope;
+
     use super::*;
 
     #[test]
@@ -81,23 +87,35 @@ mod tests {
     }
 
     #[test]
+    fn only_what_the_server_allows_is_a_stream() {
+        for name in ["ORDERS", "KV_b", "\u{e4}", "$x"] {
+            assert!(is_stream(name), "{name:?}");
+        }
+        for name in [
+            "",
+            "a.b",
+            "a b",
+            "*",
+            "a>",
+            "a/b",
+            "a\\b",
+            "a\n",
+            &"a".repeat(256),
+        ] {
+            assert!(!is_stream(name), "{name:?}");
+        }
+    }
+
+    #[test]
     fn filters_name_the_bucket_where_its_name_is_known() {
         let scope = Scope::of(["routes.>", "flags.*"]).unwrap();
         let cover = scope.disjoint_cover();
         let plain = stream::Config::default();
-        assert_eq!(
-            filters(&scope, &cover, "b", &plain),
-            ["$KV.b.flags.*", "$KV.b.routes.>"]
-        );
+        assert_eq!(filters(&cover, "b", &plain), ["$KV.b.flags.*", "$KV.b.routes.>"]);
         let mirror = stream::Config {
             mirror: Some(stream::Source::default()),
             ..stream::Config::default()
         };
-        assert_eq!(
-            filters(&scope, &cover, "b", &mirror),
-            ["$KV.*.flags.*", "$KV.*.routes.>"]
-        );
-        let all = Scope::all();
-        assert!(filters(&all, &all.disjoint_cover(), "b", &plain).is_empty());
+        assert_eq!(filters(&cover, "b", &mirror), ["$KV.*.flags.*", "$KV.*.routes.>"]);
     }
 }

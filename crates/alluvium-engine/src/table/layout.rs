@@ -68,7 +68,8 @@ pub(super) struct Encoder(BytesMut);
 
 impl Encoder {
     pub(super) fn for_changes(changes: &[Change]) -> Self {
-        let bytes: usize = changes.iter().map(|change| change.len_bytes() + 1 + HEADER).sum();
+        let row = |change: &Change| change.key.len() + change.value().map_or(0, Bytes::len) + 1 + HEADER;
+        let bytes: usize = changes.iter().map(row).sum();
         Self(BytesMut::with_capacity(bytes))
     }
 

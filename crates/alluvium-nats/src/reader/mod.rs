@@ -29,8 +29,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tracing::debug;
 
 use crate::api::{Api, LOOK};
-use crate::change::{self, Stored};
 use crate::consumer::{self, Course, Open, Purpose};
+use crate::mapping::Stored;
 use live::{HEARTBEAT, Live};
 use pulls::Pulls;
 use reply::Delivery;
@@ -222,10 +222,11 @@ impl Reader {
             return Outcome::Nothing;
         };
         live.silent = 0;
-        if let Some(code) = message.status {
-            return self.accept_status(&message, Status::of(code, &message));
-        }
+        // Not by its status: whoever publishes can put one into the headers of a message.
         let Some(delivery) = message.reply.as_deref().and_then(Delivery::parse) else {
+            if let Some(code) = message.status {
+                return self.accept_status(&message, Status::of(code, &message));
+            }
             let subject = message.reply.unwrap_or(message.subject);
             return Outcome::Fail(LogError::Foreign {
                 log: self.api.stream.clone(),
@@ -247,13 +248,13 @@ impl Reader {
             self.course.position = sequence;
         }
         let stored = Stored {
-            deleted: message.headers.as_ref().and_then(change::deleted),
             subject: message.subject,
+            headers: message.headers,
             payload: message.payload,
             sequence,
             timestamp,
         };
-        let change = match stored.into_change(&self.api.stream) {
+        let change = match self.api.mapping.change(stored, &self.api.stream) {
             Ok(change) => change,
             Err(error) => return Outcome::Fail(error),
         };

@@ -1,0 +1,130 @@
+//! What every log here is: a stream of the server, read by consumers. What its messages mean, the mapping says.
+
+use std::sync::Arc;
+
+use alluvium_core::{Bounds, Change, KeyStream, LogError, LogEvent, LogStream, Retention, Scope, Sequence};
+use async_nats::jetstream::stream;
+use futures_util::StreamExt as _;
+
+use crate::api::Api;
+use crate::consumer::{self, Course, Purpose};
+use crate::reader::{Budget, Reader};
+
+/// A stream, and how it is read. The methods are those of the [`Log`](alluvium_core::Log) trait.
+#[derive(Clone, Debug)]
+pub(crate) struct JetStream {
+    pub(crate) api: Arc<Api>,
+    pub(crate) budget: Budget,
+}
+
+impl JetStream {
+    /// Whether the stream is there, and can be read as a log.
+    pub(crate) async fn check(&self) -> Result<(), LogError> {
+        let info = self.api.info().await?;
+        consumer::check_retention(&self.api, &info)
+    }
+
+    async fn start(
+        &self,
+        info: &stream::Info,
+        purpose: Purpose,
+        from: Sequence,
+        scope: &Scope,
+    ) -> Result<Reader, LogError> {
+        let course = Course {
+            purpose,
+            scope: scope.clone(),
+            log: self.api.identity(info),
+            position: from.previous(),
+            seen: None,
+        };
+        let open = consumer::open(&self.api, &course, info).await?;
+        Ok(Reader::new(Arc::clone(&self.api), course, self.budget, open))
+    }
+
+    async fn list(&self, scope: &Scope, headers_only: bool) -> Result<Reader, LogError> {
+        let info = self.api.info().await?;
+        let purpose = Purpose::List {
+            headers_only,
+            every: false,
+        };
+        self.start(&info, purpose, Sequence::FIRST, scope).await
+    }
+
+    fn bounds_of(&self, info: &stream::Info) -> Bounds {
+        let last = Sequence::new(info.state.last_sequence);
+        Bounds {
+            log: self.api.identity(info),
+            // The server says 0, or what was the first one once.
+            first: if info.state.messages == 0 {
+                last.next()
+            } else {
+                Sequence::new(info.state.first_sequence)
+            },
+            last,
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+            retention: retention(&info.config),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.api.stream
+    }
+
+    pub(crate) async fn bounds(&self) -> Result<Bounds, LogError> {
+        let info = self.api.info().await?;
+        Ok(self.bounds_of(&info))
+    }
+
+    pub(crate) async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
+        let info = self.api.info().await?;
+        let bounds = self.bounds_of(&info);
+        if from > bounds.last.next() {
+            return Err(LogError::BeyondEnd {
+                log: self.api.stream.clone(),
+                from,
+                last: bounds.last,
+            });
+        }
+        let from = from.max(bounds.first);
+        let reader = self.start(&info, Purpose::Follow, from, scope).await?;
+        Ok(Box::pin(reader))
+    }
+
+    /// A key that is overwritten while the listing runs moves to the end of the log, and so of the listing: it may come
+    /// twice, and the later one is the latest. None is missing. That holds also when the consumer is lost on the way
+    /// and the listing goes on with another one: what that one has at or below the last sequence given has been given,
+    /// for a message that is no longer the last of its key moved to the end, and one that still is was it when the
+    /// listing passed.
+    pub(crate) async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
+        Ok(Box::pin(self.list(scope, false).await?))
+    }
+
+    /// A key that is overwritten meanwhile may come twice.
+    pub(crate) async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
+        let keys = self.list(scope, true).await?.filter_map(|event| {
+            std::future::ready(match event {
+                Ok(LogEvent::Change(change)) => Some(Ok(change.key)),
+                Ok(LogEvent::CaughtUp(_)) => None,
+                Err(error) => Some(Err(error)),
+            })
+        });
+        Ok(Box::pin(keys))
+    }
+
+    pub(crate) async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
+        self.api.change_at(sequence).await
+    }
+}
+
+fn retention(config: &stream::Config) -> Retention {
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
+    Retention {
+        max_age: Some(config.max_age).filter(|age| !age.is_zero()),
+        max_bytes: limit(config.max_bytes),
+        max_messages: limit(config.max_messages),
+        history: limit(config.max_messages_per_subject),
+        message_ttl: config.allow_message_ttl,
+    }
+}
