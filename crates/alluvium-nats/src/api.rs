@@ -24,6 +24,9 @@ use crate::mapping::{Mapping, Stored};
 /// How often a lost connection is looked for where the client has no way to tell of it.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
+/// What is being done while a message is asked for.
+const READING: &str = "reading a message";
+
 /// The JetStream API for one stream.
 #[derive(Debug)]
 pub(crate) struct Api {
@@ -59,6 +62,12 @@ struct CreateConsumer<'a> {
 #[derive(Serialize)]
 struct GetMessage {
     seq: u64,
+}
+
+#[derive(Serialize)]
+struct NextMessage<'a> {
+    seq: u64,
+    next_by_subj: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -184,23 +193,44 @@ impl Api {
         }
     }
 
+    /// The first message after a sequence whose subject matches a filter, as it is stored.
+    pub(crate) async fn message_after(
+        &self,
+        sequence: Sequence,
+        filter: &str,
+    ) -> Result<Option<stream::RawMessage>, LogError> {
+        let next = NextMessage {
+            seq: sequence.next().get(),
+            next_by_subj: filter,
+        };
+        self.message(&next).await
+    }
+
     /// The change that the message at a sequence made, if it is there.
     pub(crate) async fn change_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
-        const DOING: &str = "reading a message";
         if sequence == Sequence::ZERO {
             return Ok(None);
         }
-        let request = self.encode(DOING, &GetMessage { seq: sequence.get() })?;
-        let answer: Result<GotMessage, _> = self.request(DOING, "STREAM.MSG.GET", "", request).await?;
+        let message = self.message(&GetMessage { seq: sequence.get() }).await?;
+        message.map(|message| self.change_of(message)).transpose()
+    }
+
+    async fn message(&self, which: &impl Serialize) -> Result<Option<stream::RawMessage>, LogError> {
+        let request = self.encode(READING, which)?;
+        let answer: Result<GotMessage, _> = self.request(READING, "STREAM.MSG.GET", "", request).await?;
         match answer {
-            Ok(got) => self.change_of(DOING, got.message).map(Some),
+            Ok(got) => Ok(Some(got.message)),
             Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
-            Err(error) => Err(self.api_error(DOING, error)),
+            Err(error) => Err(self.api_error(READING, error)),
         }
     }
 
-    fn change_of(&self, doing: &'static str, message: stream::RawMessage) -> Result<Change, LogError> {
-        let decode = |text: &str| STANDARD.decode(text).map_err(|error| self.refused(doing, error));
+    fn change_of(&self, message: stream::RawMessage) -> Result<Change, LogError> {
+        let decode = |text: &str| {
+            STANDARD
+                .decode(text)
+                .map_err(|error| self.refused(READING, error))
+        };
         let headers = match message.headers.as_deref().map(decode).transpose()? {
             None => None,
             Some(stored) => Some(headers::parse(&stored).ok_or_else(|| LogError::Foreign {

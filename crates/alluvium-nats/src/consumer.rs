@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tracing::debug;
 
 use crate::api::Api;
+use crate::headers;
 
 /// After so long without a pull the server deletes a consumer by itself.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
@@ -154,6 +155,29 @@ pub(crate) fn check_retention(api: &Api, info: &stream::Info) -> Result<(), LogE
         log: api.stream.clone(),
         retention,
     })
+}
+
+/// Whether the client can read what comes next, [`LogError::Foreign`] if not.
+pub(crate) async fn check_next(api: &Api, course: &Course, info: &stream::Info) -> Result<(), LogError> {
+    let mut filters = filters(api, course, info);
+    if filters.is_empty() {
+        filters.push(">".to_owned());
+    }
+    let mut next = None;
+    for filter in &filters {
+        let message = api.message_after(course.position, filter).await?;
+        next = next
+            .into_iter()
+            .chain(message)
+            .min_by_key(|message| message.sequence);
+    }
+    match next {
+        Some(message) if !headers::is_readable(&message) => Err(LogError::Foreign {
+            log: api.stream.clone(),
+            subject: message.subject,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The subjects that a consumer for `course` delivers, none for all of them.

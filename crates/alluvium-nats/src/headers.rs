@@ -16,6 +16,9 @@ use std::str::FromStr as _;
 use alluvium_core::{DeleteReason, Headers};
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
+use async_nats::jetstream::stream::RawMessage;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 /// A client's delete or purge.
@@ -75,6 +78,22 @@ pub(crate) fn parse(stored: &[u8]) -> Option<HeaderMap> {
         headers.append(name, HeaderValue::from_str(value.trim_end()).ok()?);
     }
     Some(headers)
+}
+
+/// Whether the client can read a message that it is sent. It breaks off the connection where it cannot.
+pub(crate) fn is_readable(message: &RawMessage) -> bool {
+    // The server's JSON has that where a subject is not UTF-8. A subject may also have it in it, and be fine.
+    if message.subject.contains(char::REPLACEMENT_CHARACTER) {
+        return false;
+    }
+    let Some(headers) = &message.headers else {
+        return true;
+    };
+    // The client divides the line that has the subject in it at any white space.
+    !message.subject.contains(char::is_whitespace)
+        && STANDARD
+            .decode(headers)
+            .is_ok_and(|headers| parse(&headers).is_some())
 }
 
 #[cfg(test)]

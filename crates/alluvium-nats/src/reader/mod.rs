@@ -10,6 +10,7 @@
 
 mod live;
 mod pulls;
+mod reopen;
 mod reply;
 mod status;
 
@@ -29,17 +30,16 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tracing::debug;
 
 use crate::api::{Api, LOOK};
-use crate::consumer::{self, Course, Open, Purpose};
+use crate::consumer::{Course, Open, Purpose};
 use crate::mapping::Stored;
 use live::{HEARTBEAT, Live};
 use pulls::Pulls;
+use reopen::{LONGEST_PAUSE, pauses, reopen};
 use reply::Delivery;
 use status::Status;
 
 /// A silence longer than two heartbeats is a loss.
 const SILENCE: u32 = 2;
-/// The longest pause between two attempts to go on.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What may be in flight.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,8 @@ pub(crate) struct Reader {
     look: Interval,
     /// Between attempts that brought nothing.
     pauses: ExponentialBackoff,
+    /// Connections in a row that brought nothing new.
+    fruitless: u32,
 }
 
 enum State {
@@ -114,6 +116,7 @@ impl Reader {
             caught_up: None,
             look,
             pauses: pauses(),
+            fruitless: 0,
         };
         reader.go_live(open);
         reader
@@ -166,7 +169,8 @@ impl Reader {
                     *every = true;
                 }
             }
-            Cause::Reconnected | Cause::Silence | Cause::Gone => {}
+            Cause::Reconnected => self.fruitless = self.fruitless.saturating_add(1),
+            Cause::Silence | Cause::Gone => {}
         }
         let pause = match cause {
             // Nothing is wrong with the server, or it was the connection's turn to wait.
@@ -174,7 +178,7 @@ impl Reader {
             Cause::Silence | Cause::Gone => self.pauses.next_backoff().unwrap_or(LONGEST_PAUSE),
         };
         let (api, course) = (Arc::clone(&self.api), self.course.clone());
-        self.state = State::Opening(Box::pin(reopen(api, course, pause)));
+        self.state = State::Opening(Box::pin(reopen(api, course, pause, self.fruitless)));
     }
 
     fn fail(&mut self, error: LogError) -> Poll<Option<Result<LogEvent, LogError>>> {
@@ -186,33 +190,6 @@ impl Reader {
         self.caught_up = Some(sequence);
         LogEvent::CaughtUp(sequence)
     }
-}
-
-fn pauses() -> ExponentialBackoff {
-    ExponentialBackoff {
-        initial_interval: Duration::from_millis(50),
-        current_interval: Duration::from_millis(50),
-        max_interval: LONGEST_PAUSE,
-        max_elapsed_time: None,
-        ..ExponentialBackoff::default()
-    }
-}
-
-/// Another consumer for the rest of the course, as soon as there can be one.
-async fn reopen(api: Arc<Api>, course: Course, pause: Duration) -> Result<Open, LogError> {
-    tokio::time::sleep(pause).await;
-    backoff::future::retry(pauses(), || async {
-        api.connected().await.map_err(backoff::Error::permanent)?;
-        let opened = async {
-            let info = consumer::verify(&api, &course).await?;
-            consumer::open(&api, &course, &info).await
-        };
-        opened.await.map_err(|error| match error {
-            LogError::Unavailable { .. } if !api.is_closed() => backoff::Error::transient(error),
-            error => backoff::Error::permanent(error),
-        })
-    })
-    .await
 }
 
 impl Reader {
@@ -246,6 +223,7 @@ impl Reader {
         let wanted = sequence > self.course.position;
         if wanted {
             self.course.position = sequence;
+            self.fruitless = 0;
         }
         let stored = Stored {
             subject: message.subject,

@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use alluvium::KvLog;
 use alluvium_e2e::full;
 
-use crate::support::{BUCKET, Fixture, change, expect, open, options, read};
+use crate::support::{Fixture, Kind, Tuned, change, expect, open, options, read, tuned};
 
-#[tokio::test]
-async fn obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing() {
+on_both! {
+    obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing
+    obligation_2_the_loss_of_the_last_messages_shows
+    obligation_2_what_is_in_flight_is_bounded
+    obligation_2_a_message_larger_than_what_may_be_in_flight_gets_through
+    obligation_2_pulls_used_up_to_the_last_byte_do_not_stall
+    obligation_2_a_reader_left_alone_comes_back
+}
+
+async fn obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing(kind: Kind) {
     const COUNT: u64 = 3_000;
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, COUNT, 100).await;
     for capacity in [1, 2, 16, 256] {
         let client = options()
@@ -18,7 +25,7 @@ async fn obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing() {
             .connect(fixture.server.url())
             .await
             .unwrap();
-        let log = open(client).await;
+        let log = open(kind, client).await;
         let mut stream = read(&log, 1).await;
         for sequence in 1..=COUNT {
             assert_eq!(
@@ -33,16 +40,15 @@ async fn obligation_2_a_tiny_subscription_and_a_slow_applier_lose_nothing() {
     }
 }
 
-#[tokio::test]
-async fn obligation_2_the_loss_of_the_last_messages_shows() {
-    let fixture = Fixture::new().await;
+async fn obligation_2_the_loss_of_the_last_messages_shows(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 100).await;
     let client = options()
         .subscription_capacity(4)
         .connect(fixture.server.url())
         .await
         .unwrap();
-    let log = open(client).await;
+    let log = open(kind, client).await;
     let mut stream = read(&log, 1).await;
     expect(&mut stream, 1, 1).await;
     // The client drops what has no room, and nothing comes after it that would show the gap.
@@ -50,18 +56,22 @@ async fn obligation_2_the_loss_of_the_last_messages_shows() {
     expect(&mut stream, 2, 10).await;
 }
 
-#[tokio::test]
-async fn obligation_2_what_is_in_flight_is_bounded() {
+async fn obligation_2_what_is_in_flight_is_bounded(kind: Kind) {
     const COUNT: u64 = 10_000;
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, COUNT, 1_000).await;
     for (messages, bytes, most) in [(400, 64 << 20, 400), (100_000, 200_000, 200)] {
-        let log = KvLog::builder(fixture.server.client().await, BUCKET)
-            .max_in_flight_messages(messages)
-            .max_in_flight_bytes(bytes)
-            .open()
-            .await
-            .unwrap();
+        let log = tuned(
+            kind,
+            fixture.server.client().await,
+            Tuned {
+                messages,
+                bytes,
+                ..Tuned::default()
+            },
+        )
+        .await
+        .unwrap();
         let mut stream = read(&log, 1).await;
         expect(&mut stream, 1, 50).await;
         let delivered = settled(&fixture).await;
@@ -100,22 +110,23 @@ async fn settled(fixture: &Fixture) -> u64 {
     }
 }
 
-#[tokio::test]
-async fn obligation_2_a_message_larger_than_what_may_be_in_flight_gets_through() {
-    let fixture = Fixture::new().await;
+async fn obligation_2_a_message_larger_than_what_may_be_in_flight_gets_through(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let mut expected = Vec::new();
     for size in [10, 900_000, 20, 30, 400_000, 900_000, 40, 32_000, 33_000, 50] {
-        fixture
-            .bucket
-            .put(&format!("size.{size}"), &"x".repeat(size))
-            .await;
+        fixture.put(&format!("size.{size}"), &"x".repeat(size)).await;
         expected.push(size);
     }
-    let log = KvLog::builder(fixture.server.client().await, BUCKET)
-        .max_in_flight_bytes(64 << 10)
-        .open()
-        .await
-        .unwrap();
+    let log = tuned(
+        kind,
+        fixture.server.client().await,
+        Tuned {
+            bytes: 64 << 10,
+            ..Tuned::default()
+        },
+    )
+    .await
+    .unwrap();
     let begin = tokio::time::Instant::now();
     let mut stream = read(&log, 1).await;
     // Two keys were put twice: of those the last one is there.
@@ -131,19 +142,23 @@ async fn obligation_2_a_message_larger_than_what_may_be_in_flight_gets_through()
     );
 }
 
-#[tokio::test]
-async fn obligation_2_pulls_used_up_to_the_last_byte_do_not_stall() {
-    let fixture = Fixture::new().await;
+async fn obligation_2_pulls_used_up_to_the_last_byte_do_not_stall(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 1_000).await;
     let client = fixture.server.client().await;
     // With subject and reply a message has some hundred bytes more. One of these budgets is exactly two of them: the
     // server ends both pulls without a word.
     for bytes in (2_040..2_400).step_by(2) {
-        let log = KvLog::builder(client.clone(), BUCKET)
-            .max_in_flight_bytes(bytes)
-            .open()
-            .await
-            .unwrap();
+        let log = tuned(
+            kind,
+            client.clone(),
+            Tuned {
+                bytes,
+                ..Tuned::default()
+            },
+        )
+        .await
+        .unwrap();
         let begin = tokio::time::Instant::now();
         expect(&mut read(&log, 1).await, 1, 10).await;
         assert!(
@@ -154,9 +169,8 @@ async fn obligation_2_pulls_used_up_to_the_last_byte_do_not_stall() {
     }
 }
 
-#[tokio::test]
-async fn obligation_2_a_reader_left_alone_comes_back() {
-    let fixture = Fixture::new().await;
+async fn obligation_2_a_reader_left_alone_comes_back(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 40_000, 100).await;
     let log = fixture.log().await;
     let mut stream = read(&log, 1).await;

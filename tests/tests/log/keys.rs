@@ -1,5 +1,6 @@
-//! Obligation 5: messages become the right changes, with the right keys.
+//! Obligation 5 of buckets: messages become the right changes, with the right keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{Change, DeleteReason, KvLog, Log, LogStream, Operation, Scope, Sequence};
@@ -9,7 +10,38 @@ use alluvium_e2e::nats_server::free_port;
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, kv, stream};
 
-use crate::support::{BUCKET, Fixture, change, event, open, read};
+use crate::support::{BUCKET, Kind, change, event, read};
+
+/// A server with a bucket.
+struct Fixture {
+    server: NatsServer,
+    bucket: Bucket,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with_history(1).await
+    }
+
+    async fn with_history(history: i64) -> Self {
+        let server = NatsServer::start().await;
+        let config = kv::Config {
+            bucket: BUCKET.to_owned(),
+            history,
+            ..kv::Config::default()
+        };
+        let bucket = Bucket::create_with(&server, config).await;
+        Self { server, bucket }
+    }
+
+    async fn log(&self) -> Arc<dyn Log> {
+        open(self.server.client().await).await
+    }
+}
+
+async fn open(client: async_nats::Client) -> Arc<dyn Log> {
+    crate::support::open(Kind::Bucket, client).await
+}
 
 fn told(change: &Change) -> (String, Result<String, DeleteReason>) {
     let key = String::from_utf8(change.key.to_vec()).unwrap();
@@ -175,7 +207,7 @@ async fn obligation_5_keys_of_mirrors_and_of_sourced_buckets() {
     fixture.bucket.delete("eu.a").await;
     fixture.bucket.put("eu.b", "three").await;
     for name in ["mirror", "mirrored_twice", "sourced", "transformed"] {
-        let log = KvLog::open(fixture.server.client().await, name).await.unwrap();
+        let log = Arc::new(KvLog::open(fixture.server.client().await, name).await.unwrap()) as Arc<dyn Log>;
         let mut all = read(&log, 1).await;
         let mut got = Vec::new();
         while got.last() != Some(&put("eu.b", "three")) {
@@ -207,13 +239,13 @@ async fn obligation_5_a_bucket_in_another_domain() {
     )
     .await;
     let bucket = Bucket::create(&hub, BUCKET).await;
-    crate::support::fill(&bucket, 0, 3_000, 100).await;
+    crate::support::fill(Kind::Bucket, &bucket.context, 0, 3_000, 100).await;
     let client = leaf.client().await;
     let begin = tokio::time::Instant::now();
     let log = loop {
         // The servers find each other a little after they are up.
         match KvLog::builder(client.clone(), BUCKET).domain("hub").open().await {
-            Ok(log) => break log,
+            Ok(log) => break Arc::new(log) as Arc<dyn Log>,
             Err(error) => assert!(begin.elapsed() < crate::support::PATIENCE, "{error:?}"),
         }
     };

@@ -3,15 +3,22 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use alluvium::{Log, LogEvent, Scope, Sequence};
+use alluvium::{LogEvent, Scope, Sequence};
 use alluvium_e2e::wait::until;
 use alluvium_e2e::{Proxy, full};
 
-use crate::support::{Fixture, PATIENCE, change, client, event, expect, open, read};
+use crate::support::{Fixture, Kind, PATIENCE, change, client, event, expect, open, read};
 
-#[tokio::test]
-async fn obligation_6_a_scope_of_several_filters_is_one_consumer() {
-    let fixture = Fixture::new().await;
+on_both! {
+    obligation_6_a_scope_of_several_filters_is_one_consumer
+    obligation_6_the_end_is_told_where_the_last_message_is_not_wanted
+    obligation_6_the_end_moves_on_with_what_is_not_wanted
+    obligation_7_a_thousand_reconnects_leave_one_consumer
+    obligation_7_readers_and_listings_leave_nothing
+}
+
+async fn obligation_6_a_scope_of_several_filters_is_one_consumer(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     for key in [
         "routes.eu.a",
         "routes.us.a",
@@ -20,7 +27,7 @@ async fn obligation_6_a_scope_of_several_filters_is_one_consumer() {
         "certs.a",
         "eu",
     ] {
-        fixture.bucket.put(key, key).await;
+        fixture.put(key, key).await;
     }
     let log = fixture.log().await;
     let cases: [(&[&str], &[&str]); 5] = [
@@ -56,11 +63,10 @@ async fn obligation_6_a_scope_of_several_filters_is_one_consumer() {
     }
 }
 
-#[tokio::test]
-async fn obligation_6_the_end_is_told_where_the_last_message_is_not_wanted() {
-    let fixture = Fixture::new().await;
-    fixture.bucket.put("flags.x", "1").await;
-    fixture.bucket.put("certs.x.y", "1").await;
+async fn obligation_6_the_end_is_told_where_the_last_message_is_not_wanted(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    fixture.put("flags.x", "1").await;
+    fixture.put("certs.x.y", "1").await;
     // Joined, the filters are `>`, which brings the second key too.
     let scope = Scope::of(["*.x", "flags.>"]).unwrap();
     let log = fixture.log().await;
@@ -69,10 +75,9 @@ async fn obligation_6_the_end_is_told_where_the_last_message_is_not_wanted() {
     assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(2)));
 }
 
-#[tokio::test]
-async fn obligation_6_the_end_moves_on_with_what_is_not_wanted() {
-    let fixture = Fixture::new().await;
-    fixture.bucket.put("flags.x", "1").await;
+async fn obligation_6_the_end_moves_on_with_what_is_not_wanted(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    fixture.put("flags.x", "1").await;
     let log = fixture.log().await;
     let mut stream = log
         .read(Sequence::FIRST, &Scope::of(["flags.>"]).unwrap())
@@ -81,17 +86,16 @@ async fn obligation_6_the_end_moves_on_with_what_is_not_wanted() {
     assert_eq!(change(&mut stream).await.sequence.get(), 1);
     assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(1)));
     // Whoever waits for this one is told, though it does not come.
-    fixture.bucket.put("certs.x", "1").await;
+    fixture.put("certs.x", "1").await;
     assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(2)));
 }
 
-#[tokio::test]
-async fn obligation_7_a_thousand_reconnects_leave_one_consumer() {
+async fn obligation_7_a_thousand_reconnects_leave_one_consumer(kind: Kind) {
     let reconnects = if full() { 1_000 } else { 200 };
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(kind).await;
     let client = fixture.server.client().await;
     let statistics = client.statistics();
-    let log = open(client.clone()).await;
+    let log = open(kind, client.clone()).await;
     let mut stream = read(&log, 1).await;
     for round in 1..=reconnects {
         client.force_reconnect().await.unwrap();
@@ -99,7 +103,7 @@ async fn obligation_7_a_thousand_reconnects_leave_one_consumer() {
             statistics.connects.load(Ordering::Relaxed) > round
         })
         .await;
-        fixture.bucket.put("key", "value").await;
+        fixture.put("key", "value").await;
         assert_eq!(change(&mut stream).await.sequence.get(), round);
     }
     fixture.consumers_become(1).await;
@@ -107,12 +111,11 @@ async fn obligation_7_a_thousand_reconnects_leave_one_consumer() {
     fixture.consumers_become(0).await;
 }
 
-#[tokio::test]
-async fn obligation_7_readers_and_listings_leave_nothing() {
-    let fixture = Fixture::new().await;
+async fn obligation_7_readers_and_listings_leave_nothing(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 5_000, 100).await;
     let proxy = Proxy::start(fixture.server.port()).await;
-    let log = open(client(&proxy.url()).await).await;
+    let log = open(kind, client(&proxy.url()).await).await;
     let mut streams = vec![
         read(&log, 1).await,
         read(&log, 100).await,

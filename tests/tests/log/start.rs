@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use alluvium::{Log, LogError, LogEvent, Scope, Sequence};
-use alluvium_e2e::NatsServer;
-use alluvium_e2e::bucket::Bucket;
-use async_nats::jetstream::kv;
+use alluvium::{LogError, LogEvent, Scope, Sequence};
 
-use crate::support::{BUCKET, Fixture, change, event, expect, open, read, stream_name};
+use crate::support::{Fixture, Kind, change, event, expect, read};
 
-#[tokio::test]
-async fn obligation_4_beyond_the_end_is_found_before_a_consumer_is_made() {
-    let fixture = Fixture::new().await;
+on_both! {
+    obligation_4_beyond_the_end_is_found_before_a_consumer_is_made
+    obligation_4_below_the_first_begins_at_the_first
+    bounds_of_an_empty_log_say_where_the_next_message_will_be
+    bounds_tell_identity_and_retention
+    message_at_gives_what_is_there_and_none_of_what_is_not
+}
+
+async fn obligation_4_beyond_the_end_is_found_before_a_consumer_is_made(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     let log = fixture.log().await;
     let Err(error) = log.read(Sequence::new(12), &Scope::all()).await else {
@@ -25,15 +29,14 @@ async fn obligation_4_beyond_the_end_is_found_before_a_consumer_is_made() {
     // One past the end is where the next one will be.
     let mut stream = read(&log, 11).await;
     assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::new(10)));
-    fixture.bucket.put("next", "one").await;
+    fixture.put("next", "one").await;
     assert_eq!(change(&mut stream).await.sequence.get(), 11);
 }
 
-#[tokio::test]
-async fn obligation_4_below_the_first_begins_at_the_first() {
-    let fixture = Fixture::new().await;
+async fn obligation_4_below_the_first_begins_at_the_first(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 20, 10).await;
-    let stream = fixture.bucket.context.get_stream(stream_name()).await.unwrap();
+    let stream = fixture.stream().await;
     stream.purge().sequence(11).await.unwrap();
     let log = fixture.log().await;
     let bounds = log.bounds().await.unwrap();
@@ -47,9 +50,8 @@ async fn obligation_4_below_the_first_begins_at_the_first() {
     expect(&mut read(&log, 15).await, 15, 20).await;
 }
 
-#[tokio::test]
-async fn bounds_of_an_empty_log_say_where_the_next_message_will_be() {
-    let fixture = Fixture::new().await;
+async fn bounds_of_an_empty_log_say_where_the_next_message_will_be(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let log = fixture.log().await;
     let bounds = log.bounds().await.unwrap();
     assert_eq!((bounds.first, bounds.last), (Sequence::FIRST, Sequence::ZERO));
@@ -58,15 +60,7 @@ async fn bounds_of_an_empty_log_say_where_the_next_message_will_be() {
     assert_eq!(event(&mut stream).await, LogEvent::CaughtUp(Sequence::ZERO));
     drop(stream);
     fixture.fill(0, 5, 10).await;
-    fixture
-        .bucket
-        .context
-        .get_stream(stream_name())
-        .await
-        .unwrap()
-        .purge()
-        .await
-        .unwrap();
+    fixture.stream().await.purge().await.unwrap();
     let bounds = log.bounds().await.unwrap();
     assert_eq!(
         (bounds.first.get(), bounds.last.get(), bounds.messages),
@@ -78,22 +72,18 @@ async fn bounds_of_an_empty_log_say_where_the_next_message_will_be() {
     );
 }
 
-#[tokio::test]
-async fn bounds_tell_identity_and_retention() {
-    let server = NatsServer::start().await;
-    let config = kv::Config {
-        bucket: BUCKET.to_owned(),
-        history: 3,
-        max_age: Duration::from_hours(1),
-        max_bytes: 1 << 20,
-        ..kv::Config::default()
-    };
-    let bucket = Bucket::create_with(&server, config).await;
-    let log = open(server.client().await).await;
+async fn bounds_tell_identity_and_retention(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let mut config = fixture.stream().await.cached_info().config.clone();
+    config.max_messages_per_subject = 3;
+    config.max_age = Duration::from_hours(1);
+    config.max_bytes = 1 << 20;
+    fixture.context.update_stream(config).await.unwrap();
+    let log = fixture.log().await;
     let bounds = log.bounds().await.unwrap();
-    assert_eq!(bounds.log.name, stream_name());
-    assert_eq!(log.name(), stream_name());
-    let stream = bucket.context.get_stream(stream_name()).await.unwrap();
+    assert_eq!(bounds.log.name, kind.stream_name());
+    assert_eq!(log.name(), kind.stream_name());
+    let stream = fixture.stream().await;
     let created = stream.cached_info().created.unix_timestamp_nanos();
     assert_eq!(i128::from(bounds.log.created.as_nanos()), created);
     assert_eq!(bounds.retention.max_age, Some(Duration::from_hours(1)));
@@ -103,12 +93,11 @@ async fn bounds_tell_identity_and_retention() {
     assert!(!bounds.retention.message_ttl);
 }
 
-#[tokio::test]
-async fn message_at_gives_what_is_there_and_none_of_what_is_not() {
-    let fixture = Fixture::new().await;
-    let first = fixture.bucket.put("key", "one").await;
-    let second = fixture.bucket.put("key", "two").await;
-    let third = fixture.bucket.delete("other").await;
+async fn message_at_gives_what_is_there_and_none_of_what_is_not(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let first = fixture.put("key", "one").await;
+    let second = fixture.put("key", "two").await;
+    let third = fixture.delete_key("other").await;
     let log = fixture.log().await;
     let mut stream = read(&log, 1).await;
     let (change_2, change_3) = (change(&mut stream).await, change(&mut stream).await);

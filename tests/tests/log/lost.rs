@@ -4,18 +4,30 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use alluvium::{ErrorKind, KvLog, LogError};
-use alluvium_e2e::bucket::Bucket;
-use alluvium_e2e::{NatsServer, Proxy};
+use alluvium::{ErrorKind, LogError};
+use alluvium_e2e::Proxy;
 
-use crate::support::{BUCKET, Fixture, client, expect, failure, open, read};
+use crate::support::{Fixture, Kind, Tuned, client, expect, failure, open, read, tuned};
+
+on_both! {
+    obligation_3_deleted_at_rest
+    obligation_3_deleted_in_the_flood
+    obligation_3_deleted_and_the_word_of_it_lost
+    obligation_3_deleted_while_disconnected
+    obligation_3_deleted_and_made_again
+    obligation_3_put_back_from_a_backup
+    obligation_3_put_back_from_a_backup_and_grown_again
+    a_closed_client_ends_the_stream
+    a_server_that_does_not_answer_is_unavailable
+    a_log_that_is_not_there_is_not_found
+    where_nobody_listens_the_answer_comes_at_once
+}
 
 /// What the obligation allows.
 const SOON: Duration = Duration::from_secs(10);
 
-#[tokio::test]
-async fn obligation_3_deleted_at_rest() {
-    let fixture = Fixture::new().await;
+async fn obligation_3_deleted_at_rest(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     let log = fixture.log().await;
     let mut stream = read(&log, 1).await;
@@ -26,9 +38,8 @@ async fn obligation_3_deleted_at_rest() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-#[tokio::test]
-async fn obligation_3_deleted_in_the_flood() {
-    let fixture = Fixture::new().await;
+async fn obligation_3_deleted_in_the_flood(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 40_000, 100).await;
     let log = fixture.log().await;
     let mut stream = read(&log, 1).await;
@@ -38,12 +49,11 @@ async fn obligation_3_deleted_in_the_flood() {
     assert!(matches!(error, LogError::NotFound { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn obligation_3_deleted_and_the_word_of_it_lost() {
-    let fixture = Fixture::new().await;
+async fn obligation_3_deleted_and_the_word_of_it_lost(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     let proxy = Proxy::start(fixture.server.port()).await;
-    let log = open(client(&proxy.url()).await).await;
+    let log = open(kind, client(&proxy.url()).await).await;
     let mut stream = read(&log, 1).await;
     expect(&mut stream, 1, 10).await;
     proxy.deafen(true);
@@ -54,12 +64,11 @@ async fn obligation_3_deleted_and_the_word_of_it_lost() {
     assert!(matches!(error, LogError::NotFound { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn obligation_3_deleted_while_disconnected() {
-    let fixture = Fixture::new().await;
+async fn obligation_3_deleted_while_disconnected(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     let proxy = Proxy::start(fixture.server.port()).await;
-    let log = open(client(&proxy.url()).await).await;
+    let log = open(kind, client(&proxy.url()).await).await;
     let mut stream = read(&log, 1).await;
     expect(&mut stream, 1, 10).await;
     proxy.refuse(true);
@@ -70,31 +79,30 @@ async fn obligation_3_deleted_while_disconnected() {
     assert!(matches!(error, LogError::NotFound { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn obligation_3_deleted_and_made_again() {
-    let fixture = Fixture::new().await;
+async fn obligation_3_deleted_and_made_again(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     let log = fixture.log().await;
     let mut stream = read(&log, 1).await;
     expect(&mut stream, 1, 10).await;
     fixture.delete().await;
-    let again = Bucket::create(&fixture.server, BUCKET).await;
-    crate::support::fill(&again, 0, 20, 10).await;
+    fixture.create(1).await;
+    fixture.fill(0, 20, 10).await;
     let error = failure(&mut stream, SOON).await;
     assert!(matches!(error, LogError::Replaced { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Fenced);
 }
 
 /// A server that was put back from a copy of its files taken after ten messages, when twenty had been read.
-async fn put_back(proxied: bool) -> (NatsServer, Bucket, Proxy, alluvium::LogStream) {
-    let mut fixture = Fixture::new().await;
+async fn put_back(kind: Kind, proxied: bool) -> (Fixture, Proxy, alluvium::LogStream) {
+    let mut fixture = Fixture::new(kind).await;
     fixture.fill(0, 10, 10).await;
     fixture.server.kill().await;
     let copy = tempfile::tempdir().unwrap();
     copy_all(&fixture.server.store_dir(), copy.path());
     fixture.server.restart().await;
     let proxy = Proxy::start(fixture.server.port()).await;
-    let log = open(client(&proxy.url()).await).await;
+    let log = open(kind, client(&proxy.url()).await).await;
     let mut stream = read(&log, 1).await;
     expect(&mut stream, 1, 10).await;
     fixture.fill(10, 10, 10).await;
@@ -104,7 +112,7 @@ async fn put_back(proxied: bool) -> (NatsServer, Bucket, Proxy, alluvium::LogStr
     fs::remove_dir_all(fixture.server.store_dir()).unwrap();
     copy_all(copy.path(), &fixture.server.store_dir());
     fixture.server.restart().await;
-    (fixture.server, fixture.bucket, proxy, stream)
+    (fixture, proxy, stream)
 }
 
 fn copy_all(from: &Path, to: &Path) {
@@ -120,9 +128,8 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-#[tokio::test]
-async fn obligation_3_put_back_from_a_backup() {
-    let (_server, _bucket, _proxy, mut stream) = put_back(false).await;
+async fn obligation_3_put_back_from_a_backup(kind: Kind) {
+    let (_fixture, _proxy, mut stream) = put_back(kind, false).await;
     let error = failure(&mut stream, SOON).await;
     let LogError::TailLost { expected, last, .. } = error else {
         panic!("{error:?}")
@@ -130,21 +137,19 @@ async fn obligation_3_put_back_from_a_backup() {
     assert_eq!((expected.get(), last.get()), (20, 10));
 }
 
-#[tokio::test]
-async fn obligation_3_put_back_from_a_backup_and_grown_again() {
-    let (_server, bucket, proxy, mut stream) = put_back(true).await;
+async fn obligation_3_put_back_from_a_backup_and_grown_again(kind: Kind) {
+    let (fixture, proxy, mut stream) = put_back(kind, true).await;
     // Others write before the reader is back: the log ends late enough, and is another one from the 11th message on.
-    crate::support::fill(&bucket, 100, 15, 10).await;
+    fixture.fill(100, 15, 10).await;
     proxy.refuse(false);
     let error = failure(&mut stream, SOON).await;
     assert!(matches!(error, LogError::TailLost { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_closed_client_ends_the_stream() {
-    let fixture = Fixture::new().await;
+async fn a_closed_client_ends_the_stream(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let client = fixture.server.client().await;
-    let log = open(client.clone()).await;
+    let log = open(kind, client.clone()).await;
     let mut stream = read(&log, 1).await;
     fixture.fill(0, 1, 10).await;
     expect(&mut stream, 1, 1).await;
@@ -153,17 +158,16 @@ async fn a_closed_client_ends_the_stream() {
     assert!(matches!(error, LogError::Unavailable { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_answer_is_unavailable() {
-    let fixture = Fixture::new().await;
+async fn a_server_that_does_not_answer_is_unavailable(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let proxy = Proxy::start(fixture.server.port()).await;
-    let log = KvLog::builder(client(&proxy.url()).await, BUCKET)
-        .request_timeout(Duration::from_secs(1))
-        .open()
-        .await
-        .unwrap();
+    let impatient = Tuned {
+        timeout: Duration::from_secs(1),
+        ..Tuned::default()
+    };
+    let log = tuned(kind, client(&proxy.url()).await, impatient).await.unwrap();
     proxy.stall(true);
-    let error = alluvium::Log::bounds(&log).await.unwrap_err();
+    let error = log.bounds().await.unwrap_err();
     assert!(matches!(error, LogError::Unavailable { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert!(
@@ -172,24 +176,29 @@ async fn a_server_that_does_not_answer_is_unavailable() {
     );
 }
 
-#[tokio::test]
-async fn a_bucket_that_is_not_there_is_not_found() {
-    let fixture = Fixture::new().await;
+async fn a_log_that_is_not_there_is_not_found(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     for name in ["none", "no.name", "", "*"] {
-        let error = KvLog::open(fixture.server.client().await, name)
-            .await
-            .unwrap_err();
+        let named = Tuned {
+            name: Some(name),
+            ..Tuned::default()
+        };
+        let Err(error) = tuned(kind, fixture.server.client().await, named).await else {
+            panic!("{name:?} is there")
+        };
         assert!(matches!(error, LogError::NotFound { .. }), "{name:?}: {error:?}");
     }
 }
 
-#[tokio::test]
-async fn where_nobody_listens_the_answer_comes_at_once() {
-    let fixture = Fixture::new().await;
-    let builder = KvLog::builder(fixture.server.client().await, BUCKET).domain("nowhere");
-    let error = tokio::time::timeout(Duration::from_secs(2), builder.open())
-        .await
-        .unwrap()
-        .unwrap_err();
+async fn where_nobody_listens_the_answer_comes_at_once(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let elsewhere = Tuned {
+        domain: Some("nowhere"),
+        ..Tuned::default()
+    };
+    let opening = tuned(kind, fixture.server.client().await, elsewhere);
+    let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(2), opening).await else {
+        panic!("an error, and at once")
+    };
     assert!(matches!(error, LogError::Unavailable { .. }), "{error:?}");
 }

@@ -4,12 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alluvium::{Log, LogEvent, LogStream, Scope, Sequence};
+use alluvium::{LogEvent, LogStream, Scope, Sequence};
 use alluvium_e2e::feed::Random;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::support::{Fixture, PATIENCE, client, event, open, stream_name};
+use crate::support::{Fixture, Kind, PATIENCE, Tuned, client, event, open, tuned};
+
+on_both! {
+    current_is_the_last_message_of_each_key_and_then_the_end
+    the_end_of_a_listing_is_not_waited_for
+    keys_are_those_of_the_scope_without_their_values
+    no_key_is_missing_from_a_listing_that_writers_overtake
+    a_listing_overtaken_once_does_not_wait_at_each_key_that_moved
+    a_listing_goes_on_when_its_consumer_is_lost
+}
 
 /// The last sequence listed of each key, and the sequence of `CaughtUp`. Asserts order and end.
 async fn list(mut stream: LogStream) -> (BTreeMap<Vec<u8>, u64>, u64) {
@@ -31,10 +40,9 @@ async fn list(mut stream: LogStream) -> (BTreeMap<Vec<u8>, u64>, u64) {
     }
 }
 
-#[tokio::test]
-async fn current_is_the_last_message_of_each_key_and_then_the_end() {
+async fn current_is_the_last_message_of_each_key_and_then_the_end(kind: Kind) {
     for history in [1, 5] {
-        let fixture = Fixture::with_history(history).await;
+        let fixture = Fixture::with_history(kind, history).await;
         let log = fixture.log().await;
         let nothing = list(log.current(&Scope::all()).await.unwrap()).await;
         assert_eq!(nothing, (BTreeMap::new(), 0));
@@ -46,9 +54,9 @@ async fn current_is_the_last_message_of_each_key_and_then_the_end() {
             ("b", "2"),
             ("b", "3"),
         ] {
-            fixture.bucket.put(key, value).await;
+            fixture.put(key, value).await;
         }
-        fixture.bucket.delete("a").await;
+        fixture.delete_key("a").await;
         let (keys, sequence) = list(log.current(&Scope::all()).await.unwrap()).await;
         let expected =
             [("c.d", 4), ("b", 6), ("a", 7)].map(|(key, sequence)| (key.as_bytes().to_vec(), sequence));
@@ -63,10 +71,9 @@ async fn current_is_the_last_message_of_each_key_and_then_the_end() {
     }
 }
 
-#[tokio::test]
-async fn the_end_of_a_listing_is_not_waited_for() {
+async fn the_end_of_a_listing_is_not_waited_for(kind: Kind) {
     for history in [1, 2] {
-        let fixture = Fixture::with_history(history).await;
+        let fixture = Fixture::with_history(kind, history).await;
         fixture.fill(0, 10, 10).await;
         let log = fixture.log().await;
         let begin = tokio::time::Instant::now();
@@ -79,16 +86,15 @@ async fn the_end_of_a_listing_is_not_waited_for() {
     }
 }
 
-#[tokio::test]
-async fn keys_are_those_of_the_scope_without_their_values() {
-    let fixture = Fixture::with_history(3).await;
+async fn keys_are_those_of_the_scope_without_their_values(kind: Kind) {
+    let fixture = Fixture::with_history(kind, 3).await;
     for key in ["a", "b.c", "b.d", "a"] {
-        fixture.bucket.put(key, &"x".repeat(100_000)).await;
+        fixture.put(key, &"x".repeat(100_000)).await;
     }
-    fixture.bucket.delete("b.d").await;
+    fixture.delete_key("b.d").await;
     let client = fixture.server.client().await;
     let statistics = client.statistics();
-    let log = open(client).await;
+    let log = open(kind, client).await;
     for (scope, expected) in [
         (Scope::all(), vec!["a", "b.c", "b.d"]),
         (Scope::of(["b.*"]).unwrap(), vec!["b.c", "b.d"]),
@@ -111,15 +117,8 @@ async fn overwrite(fixture: Arc<Fixture>, keys: u64, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         let mut sent = Vec::new();
         for _ in 0..50 {
-            let subject = format!("$KV.b.key.{}", random.below(keys));
-            sent.push(
-                fixture
-                    .bucket
-                    .context
-                    .publish(subject, "new".into())
-                    .await
-                    .unwrap(),
-            );
+            let subject = fixture.kind.subject(&format!("key.{}", random.below(keys)));
+            sent.push(fixture.context.publish(subject, "new".into()).await.unwrap());
         }
         for acknowledgement in sent {
             acknowledgement.await.unwrap();
@@ -127,11 +126,10 @@ async fn overwrite(fixture: Arc<Fixture>, keys: u64, stop: Arc<AtomicBool>) {
     }
 }
 
-#[tokio::test]
-async fn no_key_is_missing_from_a_listing_that_writers_overtake() {
+async fn no_key_is_missing_from_a_listing_that_writers_overtake(kind: Kind) {
     const KEYS: u64 = 5_000;
     for history in [1, 3] {
-        let fixture = Arc::new(Fixture::with_history(history).await);
+        let fixture = Arc::new(Fixture::with_history(kind, history).await);
         fixture.fill(0, KEYS, 100).await;
         fixture.fill(0, KEYS, 100).await;
         let log = fixture.log().await;
@@ -148,16 +146,15 @@ async fn no_key_is_missing_from_a_listing_that_writers_overtake() {
     }
 }
 
-#[tokio::test]
-async fn a_listing_overtaken_once_does_not_wait_at_each_key_that_moved() {
+async fn a_listing_overtaken_once_does_not_wait_at_each_key_that_moved(kind: Kind) {
     const KEYS: u64 = 3_000;
-    let fixture = Fixture::with_history(3).await;
+    let fixture = Fixture::with_history(kind, 3).await;
     fixture.fill(0, KEYS, 100).await;
-    let log = alluvium::KvLog::builder(fixture.server.client().await, crate::support::BUCKET)
-        .max_in_flight_messages(10)
-        .open()
-        .await
-        .unwrap();
+    let few = Tuned {
+        messages: 10,
+        ..Tuned::default()
+    };
+    let log = tuned(kind, fixture.server.client().await, few).await.unwrap();
     let mut stream = log.current(&Scope::all()).await.unwrap();
     let LogEvent::Change(first) = event(&mut stream).await else {
         panic!("a key")
@@ -176,14 +173,13 @@ async fn a_listing_overtaken_once_does_not_wait_at_each_key_that_moved() {
     );
 }
 
-#[tokio::test]
-async fn a_listing_goes_on_when_its_consumer_is_lost() {
+async fn a_listing_goes_on_when_its_consumer_is_lost(kind: Kind) {
     for history in [1, 2] {
-        let fixture = Fixture::with_history(history).await;
+        let fixture = Fixture::with_history(kind, history).await;
         fixture.fill(0, 10_000, 100).await;
         fixture.fill(0, 5_000, 100).await;
         let client = client(&fixture.server.url()).await;
-        let log = open(client.clone()).await;
+        let log = open(kind, client.clone()).await;
         let mut stream = log.current(&Scope::all()).await.unwrap();
         let mut keys = BTreeSet::new();
         let mut last = 0;
@@ -203,7 +199,7 @@ async fn a_listing_goes_on_when_its_consumer_is_lost() {
         };
         assert_eq!(keys.len(), 10_000);
         assert_eq!(caught_up, Sequence::new(15_000));
-        let stream = fixture.bucket.context.get_stream(stream_name()).await.unwrap();
+        let stream = fixture.stream().await;
         assert_eq!(stream.cached_info().state.last_sequence, 15_000);
     }
 }

@@ -1,0 +1,31 @@
+//! `KvLog` and `StreamLog` against real servers: one module for each group of obligations of the `Log` trait, each
+//! test once on a bucket and once on a plain stream; and what only one of them has, in `keys` and `plain`.
+
+/// A test of each of these functions on a bucket, and one on a plain stream.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod bucket {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Kind::Bucket).await;
+            }
+        )*}
+
+        mod stream {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Kind::Stream).await;
+            }
+        )*}
+    };
+}
+
+mod clean;
+mod exact;
+mod keys;
+mod listing;
+mod lost;
+mod plain;
+mod pressure;
+mod start;
+mod support;
