@@ -1,12 +1,14 @@
 //! Whether a replica begins with an artifact, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use alluvium_core::artifact::Unfit;
 use alluvium_core::{Cursor, ErrorKind, Plan, ReconcileReason, Table};
 use backoff::backoff::Backoff as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::driver::{Course, LONGEST_PAUSE, pauses};
 use super::queue::Queue;
@@ -51,9 +53,12 @@ impl ReplicaBootstrap {
             return Ok(false);
         }
         let place = |load| queue.push_load(load).map_err(|_| BootstrapError::Stopped);
+        // A table that can go on from where it is does not wait for a store that may have nothing better.
+        let is_needed = AtomicBool::new(!can_go_on(course));
         let wanted = |artifact: &Cursor| {
             let wanted = is_wanted(course, artifact, self.when_behind);
             if wanted {
+                is_needed.store(true, Ordering::Relaxed);
                 self.begin(artifact);
             }
             wanted
@@ -71,7 +76,9 @@ impl ReplicaBootstrap {
                 }
                 Err(error) => Arc::new(error),
             };
-            let again = error.kind() == ErrorKind::Transient && since.elapsed() < PATIENCE;
+            let again = error.kind() == ErrorKind::Transient
+                && is_needed.load(Ordering::Relaxed)
+                && since.elapsed() < PATIENCE;
             tracing::warn!(table = table.name(), again, error = %Chain(&*error), "the artifact cannot be used");
             self.end(State::Filling, |status| status.error = Some(Arc::clone(&error)));
             if is_of_something_else(&error) {
@@ -123,6 +130,11 @@ fn may_be_wanted(plan: &Plan) -> bool {
         Plan::Reconcile(reason) => matches!(reason, ReconcileReason::Overrun | ReconcileReason::Interrupted),
         Plan::Refuse(_) => false,
     }
+}
+
+/// Whether a table is somewhere, and the log goes on from there.
+fn can_go_on(course: &Course) -> bool {
+    course.cursor.is_some() && matches!(course.plan, Plan::Resume { .. })
 }
 
 /// Whether a table is better off with an artifact at this cursor. What the log thinks of the artifact is not asked here.

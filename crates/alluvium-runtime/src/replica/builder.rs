@@ -123,7 +123,8 @@ impl ReplicaBuilder {
     /// subscribers are given only what comes after the artifact.
     ///
     /// Without a use for the artifact the log is read from where the table is: if there is none, if the log was created
-    /// again since, lost its tail or has overrun it, if it and those before it are damaged, if it cannot be fetched for a minute. An
+    /// again since, lost its tail or has overrun it, if it and those before it are damaged, if it cannot be fetched for a minute; a table that
+    /// can go on anyway does not even wait for a store that does not say what there is. An
     /// artifact of another log, of a narrower scope or of another mode stops the replica: the key is a wrong one.
     ///
     /// The scratch directory belongs to the replica: what it holds of an artifact is removed as soon as it is not needed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alluvium_core::artifact::Unfit;
-use alluvium_core::{Binding, LogIdentity, Scope, Sequence, Table, Timestamp, Transport};
+use alluvium_core::{Binding, ErrorKind, LogIdentity, Scope, Sequence, Table, Timestamp, Transport};
 use alluvium_runtime::{Bootstrap, BootstrapError, Replica, ReplicaError, State, Status};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
@@ -326,6 +326,25 @@ async fn what_may_pass_is_tried_again() {
         (content(table.as_ref()), status.received),
         (shelf.state(3_000), 1_000)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_silent_store_for_ever_and_who_can_go_on_not_at_all() {
+    let shelf = shelf().await;
+    let scratch = tempfile::tempdir().unwrap();
+    for (table, waits) in [(table_at(&shelf, 500), false), (new_table(), true)] {
+        let silent = Watched::silent(shelf.transport.clone());
+        let status = follow(
+            log_of(&shelf, 1, 3_000),
+            &table,
+            bootstrap(silent.clone(), scratch.path()),
+        )
+        .await;
+        let error = status.bootstrap.unwrap().error.unwrap();
+        assert_eq!(error.kind(), ErrorKind::Transient);
+        assert_eq!(content(table.as_ref()), shelf.state(3_000));
+        assert_eq!(silent.asked() > 1, waits);
+    }
 }
 
 #[tokio::test]

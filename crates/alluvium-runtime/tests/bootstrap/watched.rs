@@ -20,6 +20,7 @@ pub(crate) struct Watched {
     given: Mutex<Vec<Digest>>,
     before: Box<Before>,
     gate: Semaphore,
+    answers: bool,
 }
 
 impl Watched {
@@ -50,12 +51,30 @@ impl Watched {
             given: Mutex::default(),
             before: Box::new(before),
             gate: Semaphore::new(pass),
+            answers: true,
+        })
+    }
+
+    /// One whose store does not even say what there is.
+    pub(crate) fn silent(inner: Arc<dyn Transport>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            asked: AtomicUsize::new(0),
+            given: Mutex::default(),
+            before: Box::new(|_, _| Ok(())),
+            gate: Semaphore::new(0),
+            answers: false,
         })
     }
 
     /// Lets so many more segments pass.
     pub(crate) fn let_pass(&self, segments: usize) {
         self.gate.add_permits(segments);
+    }
+
+    /// How often it was asked for a segment, or, if it is silent, what there is.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// How many segments were given.
@@ -82,6 +101,10 @@ pub(crate) fn no_answer() -> TransportError {
 #[async_trait]
 impl Transport for Watched {
     async fn manifest(&self, key: &ArtifactKey) -> Result<Option<ArtifactManifest>, TransportError> {
+        if !self.answers {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            return Err(no_answer());
+        }
         self.inner.manifest(key).await
     }
 

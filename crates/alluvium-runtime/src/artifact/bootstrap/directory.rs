@@ -11,7 +11,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use alluvium_core::Digest;
@@ -56,6 +57,17 @@ fn is_ours(name: &str) -> bool {
             .is_some_and(|digest| digest.parse::<Digest>().is_ok())
 }
 
+/// Whether this is what is at a path now.
+fn is_same(directory: &File, path: &Path) -> io::Result<bool> {
+    let now = match fs::metadata(path) {
+        Ok(now) => now,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let held = directory.metadata()?;
+    Ok((held.dev(), held.ino()) == (now.dev(), now.ino()))
+}
+
 impl Directory {
     /// Takes a directory, made if there is none. Everything in it must be part of an artifact.
     pub(super) fn open(path: &Path, durable: bool) -> Result<Self, BootstrapError> {
@@ -69,6 +81,12 @@ impl Directory {
                 });
             }
             Err(TryLockError::Error(error)) => return Err(BootstrapError::io("lock", path)(error)),
+        }
+        // Whoever had it before may have removed it after it was opened here, and somebody else made another one.
+        if !is_same(&lock, path).map_err(BootstrapError::io("open", path))? {
+            return Err(BootstrapError::InUse {
+                path: path.to_owned(),
+            });
         }
         let directory = Self {
             path: path.to_owned(),
