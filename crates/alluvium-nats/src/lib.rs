@@ -1,5 +1,5 @@
 //! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log), [`StreamLog`] is
-//! any stream.
+//! any stream, and [`KvLeaseStore`] keeps leases in a bucket.
 //!
 //! It works on the user's own [`async_nats::Client`]: addresses, TLS, credentials and reconnecting stay theirs.
 //! While that client goes on reconnecting, a reader goes on reading, however long it takes; what it has given it
@@ -28,6 +28,7 @@ mod consumer;
 mod headers;
 mod jetstream;
 mod kv_log;
+mod lease;
 mod mapping;
 mod reader;
 mod stream_log;
@@ -35,4 +36,5 @@ mod subject;
 
 pub use builder::LogBuilder;
 pub use kv_log::{KvLog, KvLogBuilder};
+pub use lease::{KvLeaseStore, KvLeaseStoreBuilder};
 pub use stream_log::{StreamLog, StreamLogBuilder};
