@@ -19,6 +19,8 @@
 //! | `CONSUMER.MSG.NEXT.<stream>.*` | to pull |
 //! | `CONSUMER.DELETE.<stream>.*` | to leave nothing behind; without it the server tidies up after half a minute |
 //!
+//! What leases need, [`KvLeaseStore`] says.
+//!
 //! A server says nothing to whoever asks without permission: such a request ends as
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
 

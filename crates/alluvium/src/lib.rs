@@ -5,7 +5,7 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `nats` | `KvLog`: a KV bucket as a [`Log`]; `StreamLog`: any stream as one | yes |
+//! | `nats` | `KvLog`: a KV bucket as a [`Log`]; `StreamLog`: any stream as one; `KvLeaseStore`: leases in a bucket | yes |
 //! | `fjall` | `fjall:DIR`, `FjallEngine`: an LSM tree in pure Rust | yes |
 //! | `memory` | `memory:` and `memory:DIR`, `MemoryEngine`: an ordered map in RAM, with an optional log on disk | yes |
 //! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
@@ -51,13 +51,15 @@ pub use alluvium_engine::{
 #[cfg(feature = "fjall")]
 pub use alluvium_fjall::{FjallEngine, FjallOptions};
 #[cfg(feature = "memory")]
-pub use alluvium_memory::{MemoryEngine, MemoryOptions};
+pub use alluvium_memory::{MemoryEngine, MemoryLeaseStore, MemoryOptions};
 #[cfg(feature = "nats")]
-pub use alluvium_nats::{KvLog, KvLogBuilder, LogBuilder, StreamLog, StreamLogBuilder};
+pub use alluvium_nats::{
+    KvLeaseStore, KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder, StreamLog, StreamLogBuilder,
+};
 #[cfg(feature = "object-store")]
 pub use alluvium_object_store::{
-    CheckpointerOptions, LocalStore, ObjectStoreBackend, ObjectStoreCheckpointer, ObjectStoreOptions,
-    ObjectStoreTransport, TransportOptions,
+    CheckpointerOptions, LeaseStoreOptions, LocalStore, ObjectStoreBackend, ObjectStoreCheckpointer,
+    ObjectStoreLeaseStore, ObjectStoreOptions, ObjectStoreTransport, TransportOptions,
 };
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
