@@ -4,12 +4,14 @@
 //! [`lease_suite!`](crate::lease_suite) makes a `#[test]` of each.
 
 mod ended;
+mod model;
 mod names;
 mod one_holder;
 mod place;
 mod taken_over;
 
 pub use ended::*;
+pub use model::*;
 pub use names::*;
 pub use one_holder::*;
 pub use taken_over::*;

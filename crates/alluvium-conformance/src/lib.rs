@@ -28,8 +28,8 @@
 //!
 //! That is the whole of a `tests/conformance.rs`. `cargo test` then runs `engine::o1_a_commit_is_whole_across_spaces`
 //! and so on: the number is that of the obligation in the documentation of the trait, `m_` stands for what a single
-//! method promises. A test is a plain function (see [`engine`], [`table`], [`backend`], [`checkpointer`] and [`transport`]) that
-//! panics when the promise is broken.
+//! method promises. A test is a plain function (see [`engine`], [`table`], [`backend`], [`checkpointer`], [`lease`] and
+//! [`transport`]) that panics when the promise is broken.
 //!
 //! An engine brings its tables and its backend along. Who implements [`Table`](alluvium_core::Table) without an engine
 //! shows how to open the storage, and a table in it:
@@ -190,6 +190,40 @@
 //!
 //! In the sources of this crate, `tests/third-party` is such an engine and such a backend in full, written against
 //! nothing but the published crates.
+//!
+//! And who implements [`LeaseStore`](alluvium_core::LeaseStore), or [`LeaseCells`](alluvium_core::lease::LeaseCells), which
+//! makes one:
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::{LeaseHarness, overwrite_cell};
+//! use alluvium_core::{Clock, LeaseError, LeaseStore, SystemClock};
+//! use alluvium_object_store::{LeaseStoreOptions, LocalStore};
+//! # // Stands for leases of somebody else.
+//! # use alluvium_object_store::ObjectStoreLeaseStore as Mine;
+//!
+//! #[derive(Default)]
+//! struct Harness;
+//!
+//! fn open(dir: &Path, clock: Arc<dyn Clock>) -> Mine {
+//!     let store = Arc::new(LocalStore::open(dir).unwrap());
+//!     Mine::new(store, "leases".into(), LeaseStoreOptions::default().clock(clock))
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl LeaseHarness for Harness {
+//!     async fn open_leases(&self, dir: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn LeaseStore>, LeaseError> {
+//!         Ok(Arc::new(open(dir, clock)))
+//!     }
+//!
+//!     async fn overwrite_record(&self, dir: &Path, name: &str, bytes: bytes::Bytes) {
+//!         overwrite_cell(&open(dir, Arc::new(SystemClock)), name, bytes).await;
+//!     }
+//! }
+//!
+//! alluvium_conformance::lease_suite!(Harness);
+//! # fn main() { alluvium_conformance::lease::o1_a_renewed_lease_lasts_longer(&Harness) }
+//! ```
 //!
 //! # What a backend can do
 //!

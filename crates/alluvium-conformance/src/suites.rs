@@ -400,12 +400,14 @@ macro_rules! lease_suite {
             use super::*;
 
             $crate::suite_tests! { $harness, lease:
+                o1_o2_o3_o4_o5_random_calls_leave_what_they_leave_in_a_model
                 o1_a_renewed_lease_lasts_longer
                 o1_of_32_who_race_one_acquires_it
                 o1_who_comes_second_is_told_who_holds_it
                 o2_a_clock_that_was_far_ahead_keeps_nobody_out
                 o2_a_lease_that_is_over_is_taken_over
                 o2_a_record_of_a_newer_version_is_left_alone
+                o2_by_the_clock_of_the_machine_a_lease_is_taken_over
                 o2_what_cannot_be_read_is_taken_over
                 o3_a_lease_that_is_over_is_not_lost_before_it_is_taken
                 o3_a_zombie_is_told_and_its_successor_stays

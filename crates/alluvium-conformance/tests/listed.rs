@@ -31,7 +31,7 @@ fn every_test_is_listed_in_its_suite_once() {
         ("table", table, 40),
         ("backend", backend, 50),
         ("checkpointer", checkpointer, 50),
-        ("lease", lease, 14),
+        ("lease", lease, 16),
         ("transport", transport, 40),
     ] {
         let names = tests_in(folder);

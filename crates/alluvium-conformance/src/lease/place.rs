@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::{Acquired, Lease, LeaseStore};
+use alluvium_core::{Acquired, Clock, Lease, LeaseStore};
 
 use crate::support::Directory;
 use crate::{LeaseHarness, ManualClock};
@@ -22,7 +22,11 @@ pub(super) struct Place<'h> {
 impl Place<'_> {
     /// A handle as another process has one.
     pub(super) async fn open(&self) -> Arc<dyn LeaseStore> {
-        let clock = Arc::new(self.clock.clone());
+        self.open_by(Arc::new(self.clock.clone())).await
+    }
+
+    /// The same, by another clock.
+    pub(super) async fn open_by(&self, clock: Arc<dyn Clock>) -> Arc<dyn LeaseStore> {
         self.harness
             .open_leases(&self.directory.path(), clock)
             .await

@@ -1,12 +1,14 @@
 //! Obligations 2 and 3: what is over is taken over, and who has lost it is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::{Acquired, LeaseError};
+use alluvium_core::{Acquired, LeaseError, SystemClock};
+use tokio::time::{sleep, timeout};
 
 use super::place::{NAME, TTL, acquire, expect_held, with_place};
 use crate::LeaseHarness;
-use crate::support::refused;
+use crate::support::{patience, refused};
 
 /// A lease is held up to its instant, and free from it on.
 pub fn o2_a_lease_that_is_over_is_taken_over(harness: &dyn LeaseHarness) {
@@ -18,6 +20,32 @@ pub fn o2_a_lease_that_is_over_is_taken_over(harness: &dyn LeaseHarness) {
         place.clock.forward(Duration::from_nanos(1));
         let _taken = acquire(&*place.open().await, "b").await;
         expect_held(&*leases, "b").await;
+    });
+}
+
+/// By the clock of the machine, too: whoever goes on trying gets a lease that its holder has left, and not before it is over.
+pub fn o2_by_the_clock_of_the_machine_a_lease_is_taken_over(harness: &dyn LeaseHarness) {
+    with_place(harness, async |place, _| {
+        let first = place.open_by(Arc::new(SystemClock)).await;
+        let second = place.open_by(Arc::new(SystemClock)).await;
+        let short = Duration::from_millis(300);
+        let held = first.try_acquire(NAME, "a", short).await.unwrap();
+        let held = held.lease().expect("it is free");
+        let taken = timeout(patience(), async {
+            loop {
+                match second.try_acquire(NAME, "b", TTL).await.unwrap() {
+                    Acquired::Yes(lease) => return lease,
+                    Acquired::Held { by, until, .. } => {
+                        assert_eq!((by.as_str(), until), ("a", held.until()));
+                    }
+                    other @ Acquired::Resting { .. } => panic!("nobody gave it back: {other:?}"),
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let taken = taken.await.expect("nobody has taken it over");
+        assert!(taken.since() >= held.until(), "{taken:?} instead of {held:?}");
+        refused!(first.renew(&held, TTL).await, LeaseError::Lost { to: Some(to), .. } if to == "b");
     });
 }
 

@@ -1,4 +1,5 @@
-//! Who tests the tests? Engines, tables, backends and checkpointers that are sound but for one fault, and the tests that have to find it.
+//! Who tests the tests? Engines, tables, backends, checkpointers and lease stores that are sound but for one
+//! fault, and the tests that have to find it.
 //!
 //! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
 //! is about this promise fails. The same tests pass without the fault.
@@ -6,6 +7,7 @@
 mod backend;
 mod checkpointer;
 mod engine;
+mod lease;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
