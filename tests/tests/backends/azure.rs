@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium::{BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend};
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness};
+use alluvium::{
+    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
+    SystemClock,
+};
+use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
-use alluvium_e2e::{Azurite, open_backend, unusable_suite};
+use alluvium_e2e::{Azurite, open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Key;
 use tokio::sync::OnceCell;
@@ -51,6 +55,23 @@ impl CheckpointerHarness for Azure {
     }
 }
 
+#[async_trait]
+impl LeaseHarness for Azure {
+    async fn open_leases(
+        &self,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<dyn LeaseStore>, LeaseError> {
+        Ok(Arc::new(open_leases(azurite().await, dir, clock)))
+    }
+
+    async fn overwrite_record(&self, dir: &Path, name: &str, bytes: Bytes) {
+        let leases = open_leases(azurite().await, dir, Arc::new(SystemClock));
+        overwrite_cell(&leases, name, bytes).await;
+    }
+}
+
 alluvium_conformance::backend_suite!(Azure, shared in_process);
 alluvium_conformance::checkpointer_suite!(Azure);
+alluvium_conformance::lease_suite!(Azure);
 unusable_suite!(azurite().await);

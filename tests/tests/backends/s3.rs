@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use alluvium::{BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend};
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness};
+use alluvium::{
+    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
+    SystemClock,
+};
+use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
-use alluvium_e2e::{S3Server, open_backend, unusable_suite};
+use alluvium_e2e::{S3Server, open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Key;
 
@@ -47,6 +51,23 @@ impl CheckpointerHarness for S3 {
     }
 }
 
+#[async_trait]
+impl LeaseHarness for S3 {
+    async fn open_leases(
+        &self,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<dyn LeaseStore>, LeaseError> {
+        Ok(Arc::new(open_leases(&*SERVER, dir, clock)))
+    }
+
+    async fn overwrite_record(&self, dir: &Path, name: &str, bytes: Bytes) {
+        let leases = open_leases(&*SERVER, dir, Arc::new(SystemClock));
+        overwrite_cell(&leases, name, bytes).await;
+    }
+}
+
 alluvium_conformance::backend_suite!(S3, shared in_process);
 alluvium_conformance::checkpointer_suite!(S3);
+alluvium_conformance::lease_suite!(S3);
 unusable_suite!(&*SERVER);

@@ -1,13 +1,17 @@
-//! State backends and checkpointers on Ceph: the conformance suites, and a Ceph that cannot be used.
+//! State backends, checkpointers and leases on Ceph: the conformance suites, and a Ceph that cannot be used.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium::{BackendError, BackendOptions, CheckpointError, Checkpointer, StateBackend};
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness};
+use alluvium::{
+    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
+    SystemClock,
+};
+use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
-use alluvium_e2e::{open_backend, unusable_suite};
+use alluvium_e2e::{open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Key;
 
@@ -44,6 +48,23 @@ impl CheckpointerHarness for Rgw {
     }
 }
 
+#[async_trait]
+impl LeaseHarness for Rgw {
+    async fn open_leases(
+        &self,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<dyn LeaseStore>, LeaseError> {
+        Ok(Arc::new(open_leases(crate::ceph().await, dir, clock)))
+    }
+
+    async fn overwrite_record(&self, dir: &Path, name: &str, bytes: Bytes) {
+        let leases = open_leases(crate::ceph().await, dir, Arc::new(SystemClock));
+        overwrite_cell(&leases, name, bytes).await;
+    }
+}
+
 alluvium_conformance::backend_suite!(Rgw, shared in_process);
 alluvium_conformance::checkpointer_suite!(Rgw);
+alluvium_conformance::lease_suite!(Rgw);
 unusable_suite!(crate::ceph().await);
