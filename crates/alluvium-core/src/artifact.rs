@@ -134,12 +134,24 @@ pub struct PrunedArtifacts {
 ///    else.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// The newest artifact of a key. `None` if none was ever published.
+    /// The newest artifact of a key, and its name: what a draft has as its parent. `None` if none was ever published.
     ///
     /// # Errors
     ///
     /// [`TransportError::Corrupt`] and [`TransportError::Newer`] for a pointer that cannot be read; storage errors.
-    async fn manifest(&self, key: &ArtifactKey) -> Result<Option<ArtifactManifest>, TransportError>;
+    async fn newest(
+        &self,
+        key: &ArtifactKey,
+    ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError>;
+
+    /// The manifest of the newest artifact of a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`newest`](Transport::newest).
+    async fn manifest(&self, key: &ArtifactKey) -> Result<Option<ArtifactManifest>, TransportError> {
+        Ok(self.newest(key).await?.map(|(_, manifest)| manifest))
+    }
 
     /// Uploads the new segments of an artifact, and publishes it. Durable and visible to everybody when it returns
     /// [`Outcome::Published`]. The draft is [completed](Draft::complete) with what came.

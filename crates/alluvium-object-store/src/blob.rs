@@ -42,9 +42,10 @@ pub(crate) struct Blobs {
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct Written<T = Digest> {
     pub(crate) size: u64,
-    pub(crate) sha256: Digest,
+    /// What it is known by.
+    pub(crate) mark: T,
 }
 
 impl Blobs {

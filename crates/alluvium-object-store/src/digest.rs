@@ -75,17 +75,43 @@ async fn of_all(all: Arc<[Bytes]>) -> Vec<Digest> {
         .collect()
 }
 
-/// Takes a digest piece by piece.
-#[derive(Debug, Default)]
-pub(crate) struct Hasher(Sha256);
+/// What a content is known by, taken piece by piece while it is written.
+pub(crate) trait Mark: Default + Send {
+    /// What it comes to.
+    type Taken: Copy + Eq + Send;
 
-impl Hasher {
     /// Takes in what comes next. Gives itself back.
     ///
     /// # Errors
     ///
     /// Of a runtime that shuts down.
-    pub(crate) async fn update(mut self, pieces: Vec<Bytes>) -> Result<Self, BoxError> {
+    fn update(self, pieces: Vec<Bytes>) -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    fn finish(self) -> Self::Taken;
+}
+
+/// Nothing: the content has a name that nobody else gives, and is there as a whole or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Unmarked;
+
+impl Mark for Unmarked {
+    type Taken = ();
+
+    async fn update(self, _: Vec<Bytes>) -> Result<Self, BoxError> {
+        Ok(self)
+    }
+
+    fn finish(self) {}
+}
+
+/// Its digest.
+#[derive(Debug, Default)]
+pub(crate) struct Hasher(Sha256);
+
+impl Mark for Hasher {
+    type Taken = Digest;
+
+    async fn update(mut self, pieces: Vec<Bytes>) -> Result<Self, BoxError> {
         let length: usize = pieces.iter().map(Bytes::len).sum();
         let take = move || {
             for piece in &pieces {
@@ -100,7 +126,7 @@ impl Hasher {
         }
     }
 
-    pub(crate) fn finish(self) -> Digest {
+    fn finish(self) -> Digest {
         Digest::from_bytes(self.0.finalize().into())
     }
 }

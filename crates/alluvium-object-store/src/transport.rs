@@ -10,7 +10,8 @@
 //!
 //! **Publishing** is the swap of the pointer, over what the draft was planned on. Before it, the pack has been uploaded, as one
 //! stream; and the manifest that is about to be replaced has been put into the history, so that at every instant the history is
-//! `manifests/` and the pointer. An upload costs two GETs, a CREATE and a SWAP beside the parts of its pack, and no more.
+//! `manifests/` and the pointer. An upload costs two GETs, a CREATE and a SWAP beside the parts of its pack, and
+//! no more.
 //!
 //! **A publisher that is slower than another** finds the pointer changed, removes its pack, and ends with
 //! [`Outcome::SupersededByNewer`]. It looks once more before it puts anything into the history, so that it puts nothing back that
@@ -105,11 +106,11 @@ impl ObjectStoreTransport {
 
 #[async_trait]
 impl Transport for ObjectStoreTransport {
-    async fn manifest(&self, key: &ArtifactKey) -> Result<Option<ArtifactManifest>, TransportError> {
-        let newest = self.newest(key).await?;
-        newest
-            .map(|(_, object)| self.place.parse(&key.pointer(), &object.bytes))
-            .transpose()
+    async fn newest(
+        &self,
+        key: &ArtifactKey,
+    ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError> {
+        self.newest_manifest(key).await
     }
 
     async fn upload(

@@ -119,8 +119,9 @@ impl<W: Write + Send> SegmentWriter<W> {
             length: written.length,
             rows: told.rows,
             deletes: told.deletes,
-            first_key: told.first_key,
-            last_key: told.last_key,
+            // Copies: the rows may be slices of something large.
+            first_key: Bytes::copy_from_slice(&told.first_key),
+            last_key: Bytes::copy_from_slice(&told.last_key),
             first_sequence: told.first_sequence,
             last_sequence: told.last_sequence,
         };

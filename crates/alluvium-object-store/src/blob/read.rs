@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 
 use super::{Blobs, Written};
-use crate::digest::Hasher;
+use crate::digest::Mark;
 use crate::store::{Failure, StoreError};
 
 /// Ranges that one read asks for at a time, at most.
@@ -40,20 +40,24 @@ impl Blobs {
     }
 
     /// Whether an object is there that is what was written.
-    pub(super) async fn is_there(&self, path: &Path, written: Written) -> Result<bool, StoreError> {
+    pub(super) async fn is_there<M: Mark>(
+        &self,
+        path: &Path,
+        written: Written<M::Taken>,
+    ) -> Result<bool, StoreError> {
         if self.store.size(path).await? != Some(written.size) {
             return Ok(false);
         }
         let mut parts = self.read(path.clone(), written.size);
-        let mut hasher = Hasher::default();
+        let mut mark = M::default();
         while let Some(part) = parts.try_next().await? {
             let Some(part) = part else { return Ok(false) };
-            hasher = match hasher.update(vec![part]).await {
-                Ok(hasher) => hasher,
+            mark = match mark.update(vec![part]).await {
+                Ok(mark) => mark,
                 Err(error) => return Err(self.store.told("read", path, Failure::stopped(error))),
             };
         }
-        Ok(hasher.finish() == written.sha256)
+        Ok(mark.finish() == written.mark)
     }
 
     /// The ranges of a content of this size: one at least, so that something is asked of the store.

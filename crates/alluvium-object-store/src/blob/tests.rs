@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use super::*;
-use crate::digest;
+use crate::digest::{self, Hasher};
 use crate::testing::{Log, Staged};
 
 const PART: u64 = 1_000;
@@ -42,7 +42,7 @@ async fn write(
 ) -> Result<Written, UploadError<io::Error>> {
     let mut parts = blobs.parts(stream::iter(pieces));
     let first = parts.next().await.map_err(UploadError::Source)?;
-    blobs.upload(path, first, parts).await
+    blobs.upload::<Hasher, _, _>(path, first, parts).await
 }
 
 async fn read(blobs: &Blobs, path: &Path, size: u64) -> Result<Option<Bytes>, crate::store::StoreError> {
@@ -60,7 +60,7 @@ async fn a_content_of_any_size_comes_back() {
             let content = content(length);
             let written = write(&blobs, &path, pieces(&content, piece)).await.unwrap();
             assert_eq!(written.size, length as u64);
-            assert_eq!(written.sha256, digest::of(&content));
+            assert_eq!(written.mark, digest::of(&content));
             assert_eq!(read(&blobs, &path, written.size).await.unwrap(), Some(content));
         }
     }

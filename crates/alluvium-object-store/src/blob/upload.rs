@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::{Blobs, MOST_PARTS, Part, Parts, Written};
-use crate::digest::Hasher;
+use crate::digest::Mark;
 use crate::store::{Failure, Store, StoreError};
 
 /// Why a content was not written.
@@ -35,17 +35,17 @@ impl<E> From<StoreError> for UploadError<E> {
 impl Blobs {
     /// Writes a content of more than one part, of which the first was taken already. Nothing is to be seen of it until it is there
     /// as a whole, and nothing is left of it where it fails.
-    pub(crate) async fn upload<S, E>(
+    pub(crate) async fn upload<M: Mark, S, E>(
         &self,
         path: &Path,
         first: Part,
         rest: Parts<S>,
-    ) -> Result<Written, UploadError<E>>
+    ) -> Result<Written<M::Taken>, UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let mut upload = Upload::begin(&self.store, path).await?;
-        let sent = self.send(&mut upload, path, first, rest).await;
+        let sent = self.send::<M, S, E>(&mut upload, path, first, rest).await;
         let written = match sent {
             Ok(written) => written,
             Err(error) => {
@@ -59,7 +59,7 @@ impl Blobs {
             return Ok(written);
         };
         // Completing may be answered by an error, or not at all, and be done.
-        if failure.is_ambiguous() && matches!(self.is_there(path, written).await, Ok(true)) {
+        if failure.is_ambiguous() && matches!(self.is_there::<M>(path, written).await, Ok(true)) {
             upload.done();
             return Ok(written);
         }
@@ -67,19 +67,19 @@ impl Blobs {
         Err(self.store.told("write", path, failure).into())
     }
 
-    async fn send<S, E>(
+    async fn send<M: Mark, S, E>(
         &self,
         upload: &mut Upload,
         path: &Path,
         first: Part,
         mut rest: Parts<S>,
-    ) -> Result<Written, UploadError<E>>
+    ) -> Result<Written<M::Taken>, UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let told = |failure| UploadError::Store(self.store.told("write", path, failure));
         let mut sending = JoinSet::new();
-        let mut hasher = Hasher::default();
+        let mut mark = M::default();
         let (mut size, mut count) = (0, 0);
         let mut next = Some(first);
         loop {
@@ -107,8 +107,8 @@ impl Blobs {
                     sent
                 });
                 let is_last = rest.is_last(&part);
-                let taken = hasher.update(part.pieces).await;
-                hasher = taken.map_err(|error| told(Failure::stopped(error)))?;
+                let taken = mark.update(part.pieces).await;
+                mark = taken.map_err(|error| told(Failure::stopped(error)))?;
                 if !is_last {
                     // What has failed already ends it here.
                     while let Some(sent) = sending.try_join_next() {
@@ -124,7 +124,7 @@ impl Blobs {
         }
         Ok(Written {
             size,
-            sha256: hasher.finish(),
+            mark: mark.finish(),
         })
     }
 }

@@ -12,7 +12,7 @@ use object_store::path::Path;
 
 use super::ObjectStoreCheckpointer;
 use crate::blob::{Part, UploadError};
-use crate::digest::Hasher;
+use crate::digest::{Hasher, Mark as _};
 use crate::store::StoreError;
 
 impl ObjectStoreCheckpointer {
@@ -45,7 +45,7 @@ impl ObjectStoreCheckpointer {
         }
         // An upload in parts has no condition.
         self.check_open_for(place.id).await?;
-        let written = self.blobs.upload(&path, first, parts).await;
+        let written = self.blobs.upload::<Hasher, _, _>(&path, first, parts).await;
         let written = written.map_err(|error| match error {
             UploadError::Source(error) => source_failed(&location, error),
             UploadError::Store(error) => error.into(),
@@ -53,7 +53,7 @@ impl ObjectStoreCheckpointer {
                 "{location} has more than {most} bytes, as many as parts of this size can have: raise `part_bytes`"
             )),
         })?;
-        file_of(place, written.size, written.sha256)
+        file_of(place, written.size, written.mark)
     }
 
     /// Saves what fits into one PUT.

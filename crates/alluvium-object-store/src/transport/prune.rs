@@ -85,20 +85,6 @@ impl ObjectStoreTransport {
         }
     }
 
-    pub(super) async fn newest_manifest(
-        &self,
-        key: &ArtifactKey,
-    ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError> {
-        let Some((digest, object)) = self.newest(key).await? else {
-            return Ok(None);
-        };
-        let manifest = self.place.parse(&key.pointer(), &object.bytes)?;
-        Ok(Some((
-            ManifestId::new(manifest.cursor.sequence, &digest),
-            manifest,
-        )))
-    }
-
     /// The artifacts that are not the newest any more, in the order in which they were published.
     async fn past(&self, key: &ArtifactKey) -> Result<Vec<Past>, TransportError> {
         let mut past = Vec::new();

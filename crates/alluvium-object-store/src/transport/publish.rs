@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ObjectStoreTransport;
 use super::framing::Framed;
 use crate::blob::{Part, UploadError};
-use crate::digest;
+use crate::digest::{self, Unmarked};
 use crate::pointer::Swap;
 use crate::store::Object;
 
@@ -116,7 +116,7 @@ impl ObjectStoreTransport {
             self.put_pack(&path, first).await?;
             bytes
         } else {
-            let written = self.blobs.upload(&path, first, parts).await;
+            let written = self.blobs.upload::<Unmarked, _, _>(&path, first, parts).await;
             let written = written.map_err(|error| match error {
                 UploadError::Source(error) => TransportError::Segments(error),
                 UploadError::Store(error) => error.into(),

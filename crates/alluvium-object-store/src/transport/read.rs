@@ -28,12 +28,27 @@ impl ObjectStoreTransport {
     }
 
     /// The newest manifest as it is stored, and its digest.
-    pub(super) async fn newest(
+    pub(super) async fn pointed_at(
         &self,
         key: &ArtifactKey,
     ) -> Result<Option<(alluvium_core::Digest, Object)>, TransportError> {
         let object = self.pointer(key)?.read().await?;
         Ok(object.map(|object| (digest::of(&object.bytes), object)))
+    }
+
+    /// The newest artifact, and its name.
+    pub(super) async fn newest_manifest(
+        &self,
+        key: &ArtifactKey,
+    ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError> {
+        let Some((digest, object)) = self.pointed_at(key).await? else {
+            return Ok(None);
+        };
+        let manifest = self.place.parse(&key.pointer(), &object.bytes)?;
+        Ok(Some((
+            ManifestId::new(manifest.cursor.sequence, &digest),
+            manifest,
+        )))
     }
 
     pub(super) async fn read_segment(
@@ -73,7 +88,7 @@ impl ObjectStoreTransport {
 
     pub(super) async fn read_history(&self, key: &ArtifactKey) -> Result<Vec<ManifestId>, TransportError> {
         // The pointer first: what it names is in the history before it names something else.
-        let newest = match self.newest(key).await {
+        let newest = match self.pointed_at(key).await {
             Ok(newest) => newest,
             Err(TransportError::Corrupt { .. }) => None,
             Err(error) => return Err(error),
@@ -99,7 +114,7 @@ impl ObjectStoreTransport {
             if let Some(manifest) = self.read_past(key, id).await? {
                 return Ok(manifest);
             }
-            match self.newest(key).await {
+            match self.pointed_at(key).await {
                 Ok(Some((digest, object))) => {
                     let manifest = self.place.parse(&key.pointer(), &object.bytes);
                     if let Ok(manifest) = manifest

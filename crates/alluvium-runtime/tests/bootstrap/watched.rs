@@ -100,12 +100,15 @@ pub(crate) fn no_answer() -> TransportError {
 
 #[async_trait]
 impl Transport for Watched {
-    async fn manifest(&self, key: &ArtifactKey) -> Result<Option<ArtifactManifest>, TransportError> {
+    async fn newest(
+        &self,
+        key: &ArtifactKey,
+    ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError> {
         if !self.answers {
             self.asked.fetch_add(1, Ordering::SeqCst);
             return Err(no_answer());
         }
-        self.inner.manifest(key).await
+        self.inner.newest(key).await
     }
 
     async fn upload(

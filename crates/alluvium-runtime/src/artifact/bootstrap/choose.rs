@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use alluvium_core::artifact::{ArtifactManifest, FitInput, ManifestId, check_fit};
-use alluvium_core::{Digest, Log, Mode, Scope, Sequence};
-use sha2::{Digest as _, Sha256};
+use alluvium_core::{Log, Mode, Scope, Sequence};
 
 use super::BootstrapError;
 use super::fetch::Source;
@@ -27,15 +26,11 @@ impl Candidates<'_> {
     /// [`BootstrapError::NoArtifact`] if there is none, or the damage of the first if all are damaged.
     pub(super) async fn next(&mut self) -> Result<Chosen, BootstrapError> {
         if self.at.is_none() && !self.skipped.iter().any(|skipped| skipped.id.is_none()) {
-            let newest = self.source.transport.manifest(&self.source.key).await;
-            match newest
-                .map_err(BootstrapError::from)
-                .and_then(|newest| newest.map(named).transpose())
-            {
-                Ok(Some(newest)) if self.is_new(newest.id) => return Ok(newest),
+            match self.source.transport.newest(&self.source.key).await {
+                Ok(Some((id, manifest))) if self.is_new(id) => return Ok(Chosen { id, manifest }),
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(self.exhausted()),
-                Err(error) => self.skip(None, error)?,
+                Err(error) => self.skip(None, error.into())?,
             }
         }
         let history = self.source.transport.history(&self.source.key).await?;
@@ -84,15 +79,6 @@ impl Candidates<'_> {
             at: self.at,
         })
     }
-}
-
-/// A manifest with its name in the history.
-fn named(manifest: ArtifactManifest) -> Result<Chosen, BootstrapError> {
-    let digest = Digest::from_bytes(Sha256::digest(manifest.to_json()?).into());
-    Ok(Chosen {
-        id: ManifestId::new(manifest.cursor.sequence, &digest),
-        manifest,
-    })
 }
 
 /// What a table must have in common with an artifact.

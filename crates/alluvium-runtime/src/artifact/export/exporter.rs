@@ -7,10 +7,9 @@ use alluvium_core::artifact::{
     ArtifactManifest, BaseReason, Draft, ExportInput, ExportPlan, ManifestId, Outcome, Run, plan_export,
 };
 use alluvium_core::{
-    ArtifactKey, Cursor, Digest, Scope, Sequence, Table, TableError, TableSnapshot, Timestamp, Transport,
+    ArtifactKey, Cursor, Scope, Sequence, Table, TableError, TableSnapshot, Timestamp, Transport,
     TransportError,
 };
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -71,7 +70,7 @@ struct Look {
 
 /// The newest artifact, as far as it can be read.
 struct Newest {
-    manifest: Option<ArtifactManifest>,
+    artifact: Option<(ManifestId, ArtifactManifest)>,
     damage: Option<String>,
 }
 
@@ -116,11 +115,12 @@ impl Exporter {
         wanted: impl Fn() -> bool + Send + Sync,
     ) -> Result<Option<Exported>, ExportError> {
         let begun = Instant::now();
-        let Newest { manifest, damage } = self.newest().await?;
-        let at_newest = self.at_newest(manifest.as_ref()).await?;
+        let Newest { artifact, damage } = self.newest().await?;
+        let newest = artifact.as_ref().map(|(_, manifest)| manifest);
+        let at_newest = self.at_newest(newest).await?;
         let look = self.look(&running).await?;
         let plan = plan_export(&ExportInput {
-            newest: manifest.as_ref(),
+            newest,
             cursor: &look.cursor,
             scope: &look.scope,
             mode: self.options.mode,
@@ -128,7 +128,7 @@ impl Exporter {
             at_newest,
             policy: self.options.policy,
         });
-        let plan = match (plan, manifest.as_ref()) {
+        let plan = match (plan, newest) {
             (ExportPlan::Unchanged, Some(newest)) => {
                 let newest = Box::new(newest.clone());
                 return Ok(Some(Exported::Unchanged { newest }));
@@ -150,7 +150,7 @@ impl Exporter {
         if !wanted() {
             return Ok(None);
         }
-        let draft = self.draft(&plan, cursor, scope, manifest.as_ref())?;
+        let draft = self.draft(&plan, cursor, scope, artifact.as_ref());
         tracing::info!(table = self.table.name(), key = %self.key, cursor = %draft.cursor, ?plan, "exporting");
         let expected = match &source {
             Source::Whole(_) => about,
@@ -178,16 +178,16 @@ impl Exporter {
 
     /// The newest artifact. One that is damaged is none: it is replaced.
     async fn newest(&self) -> Result<Newest, ExportError> {
-        match self.transport.manifest(&self.key).await {
-            Ok(manifest) => Ok(Newest {
-                manifest,
+        match self.transport.newest(&self.key).await {
+            Ok(artifact) => Ok(Newest {
+                artifact,
                 damage: None,
             }),
             Err(error @ TransportError::Corrupt { .. }) => {
                 let error = crate::error::Chain(&error).to_string();
                 tracing::warn!(key = %self.key, %error, "the newest artifact is damaged: exporting the whole table");
                 Ok(Newest {
-                    manifest: None,
+                    artifact: None,
                     damage: Some(error),
                 })
             }
@@ -268,15 +268,15 @@ impl Exporter {
         plan: &ExportPlan,
         cursor: Cursor,
         scope: Scope,
-        newest: Option<&ArtifactManifest>,
-    ) -> Result<Draft, ExportError> {
+        newest: Option<&(ManifestId, ArtifactManifest)>,
+    ) -> Draft {
         let (runs, after, level): (Vec<Run>, _, _) = match (plan, newest) {
-            (ExportPlan::Delta { keep, after, level }, Some(newest)) => {
+            (ExportPlan::Delta { keep, after, level }, Some((_, newest))) => {
                 (newest.runs.iter().take(*keep).cloned().collect(), *after, *level)
             }
             _ => (Vec::new(), Sequence::ZERO, 0),
         };
-        Ok(Draft {
+        Draft {
             table: self.table.name().to_owned(),
             cursor,
             scope,
@@ -284,16 +284,9 @@ impl Exporter {
             runs,
             after,
             level,
-            parent: newest.map(id_of).transpose()?,
+            parent: newest.map(|(id, _)| *id),
             created_ms: self.options.clock.now().as_nanos() / 1_000_000,
             exporter: self.options.exporter.clone(),
-        })
+        }
     }
-}
-
-/// The name of an artifact: that of its manifest as it is stored.
-fn id_of(manifest: &ArtifactManifest) -> Result<ManifestId, ExportError> {
-    let json = manifest.to_json().map_err(ExportError::Transport)?;
-    let digest = Digest::from_bytes(Sha256::digest(json).into());
-    Ok(ManifestId::new(manifest.cursor.sequence, &digest))
 }
