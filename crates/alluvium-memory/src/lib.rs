@@ -9,6 +9,8 @@
 //! Choose it for state that fits in RAM: about 150 bytes a row beside key and value. Compaction needs no second copy,
 //! but while a snapshot is held, rows replaced since are kept too. For anything larger there are the engines on disk.
 //!
+//! [`MemoryLog`] is a log in memory, for tests and examples of what reads logs; it has nothing to do with the engine.
+//!
 //! Map of the crate: `state` holds the map and `row` what is in it; `snapshot` reads it; `engine` orders the writers;
 //! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short. [`MemoryLeaseStore`] has nothing to do
 //! with any of it.
@@ -19,6 +21,7 @@ mod engine;
 mod error;
 mod journal;
 mod lease;
+mod log;
 mod options;
 mod row;
 mod snapshot;
@@ -29,4 +32,5 @@ mod testing;
 pub use cursor_store::MemoryCursorStore;
 pub use engine::MemoryEngine;
 pub use lease::MemoryLeaseStore;
+pub use log::MemoryLog;
 pub use options::MemoryOptions;

@@ -51,7 +51,7 @@ pub use alluvium_engine::{
 #[cfg(feature = "fjall")]
 pub use alluvium_fjall::{FjallEngine, FjallOptions};
 #[cfg(feature = "memory")]
-pub use alluvium_memory::{MemoryEngine, MemoryLeaseStore, MemoryOptions};
+pub use alluvium_memory::{MemoryEngine, MemoryLeaseStore, MemoryLog, MemoryOptions};
 #[cfg(feature = "nats")]
 pub use alluvium_nats::{
     KvLeaseStore, KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder, StreamLog, StreamLogBuilder,
