@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod s3_server;
 pub mod state;
 pub mod store;
+pub mod transport;
 pub mod unusable;
 pub mod wait;
 pub mod zombies;

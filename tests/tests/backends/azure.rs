@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alluvium::{
     BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
-    SystemClock,
+    SystemClock, Transport, TransportError,
 };
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
+use alluvium_conformance::{
+    BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, TransportHarness, overwrite_cell,
+};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
+use alluvium_e2e::transport::transport_over;
 use alluvium_e2e::{Azurite, open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -71,7 +75,24 @@ impl LeaseHarness for Azure {
     }
 }
 
+#[async_trait]
+impl TransportHarness for Azure {
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+        open_objects(azurite().await, dir)
+    }
+
+    async fn open_transport(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+        request_timeout: Duration,
+    ) -> Result<Arc<dyn Transport>, TransportError> {
+        Ok(transport_over(store, prefix, request_timeout))
+    }
+}
+
 alluvium_conformance::backend_suite!(Azure, shared in_process);
 alluvium_conformance::checkpointer_suite!(Azure);
 alluvium_conformance::lease_suite!(Azure);
+alluvium_conformance::transport_suite!(Azure);
 unusable_suite!(azurite().await);

@@ -1,5 +1,5 @@
-//! State backends, checkpointers and leases on real servers, opened as a user opens them: the conformance suites, and stores
-//! that cannot be used.
+//! State backends, checkpointers, leases and transports on real servers, opened as a user opens them: the conformance suites,
+//! and stores that cannot be used.
 //!
 //! Ceph, which only the full length has, is in its own program; so are kills and zombies.
 

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use alluvium::{
     BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
-    SystemClock,
+    SystemClock, Transport, TransportError,
 };
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
+use alluvium_conformance::{
+    BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, TransportHarness, overwrite_cell,
+};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
+use alluvium_e2e::transport::transport_over;
 use alluvium_e2e::{S3Server, open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,7 +71,24 @@ impl LeaseHarness for S3 {
     }
 }
 
+#[async_trait]
+impl TransportHarness for S3 {
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+        open_objects(&*SERVER, dir)
+    }
+
+    async fn open_transport(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+        request_timeout: Duration,
+    ) -> Result<Arc<dyn Transport>, TransportError> {
+        Ok(transport_over(store, prefix, request_timeout))
+    }
+}
+
 alluvium_conformance::backend_suite!(S3, shared in_process);
 alluvium_conformance::checkpointer_suite!(S3);
 alluvium_conformance::lease_suite!(S3);
+alluvium_conformance::transport_suite!(S3);
 unusable_suite!(&*SERVER);

@@ -1,14 +1,18 @@
-//! State backends, checkpointers and leases on Ceph: the conformance suites, and a Ceph that cannot be used.
+//! State backends, checkpointers, leases and transports on Ceph: the conformance suites, and a Ceph that cannot be used.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alluvium::{
     BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
-    SystemClock,
+    SystemClock, Transport, TransportError,
 };
-use alluvium_conformance::{BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, overwrite_cell};
+use alluvium_conformance::{
+    BackendHarness, Capabilities, CheckpointerHarness, LeaseHarness, TransportHarness, overwrite_cell,
+};
 use alluvium_e2e::checkpointer::{checkpointer_over, open_objects};
+use alluvium_e2e::transport::transport_over;
 use alluvium_e2e::{open_backend, open_leases, unusable_suite};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -64,7 +68,24 @@ impl LeaseHarness for Rgw {
     }
 }
 
+#[async_trait]
+impl TransportHarness for Rgw {
+    async fn open_store(&self, dir: &Path) -> Arc<dyn ObjectStore> {
+        open_objects(crate::ceph().await, dir)
+    }
+
+    async fn open_transport(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+        request_timeout: Duration,
+    ) -> Result<Arc<dyn Transport>, TransportError> {
+        Ok(transport_over(store, prefix, request_timeout))
+    }
+}
+
 alluvium_conformance::backend_suite!(Rgw, shared in_process);
 alluvium_conformance::checkpointer_suite!(Rgw);
 alluvium_conformance::lease_suite!(Rgw);
+alluvium_conformance::transport_suite!(Rgw);
 unusable_suite!(crate::ceph().await);
