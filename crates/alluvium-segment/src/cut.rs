@@ -4,8 +4,11 @@ use crate::SegmentRow;
 
 /// The most rows of a segment.
 pub const MAX_SEGMENT_ROWS: usize = 65_536;
-/// A segment ends with the row that brings it to so many bytes, before they are encoded, unless it is told otherwise: 16 MiB.
-pub const SEGMENT_BYTES: usize = 16 << 20;
+/// A segment ends with the row that brings it to so many bytes, before they are encoded, unless it is told otherwise: 8 MiB. So a few
+/// of them fit into the memory of an export, and a manifest has room for those of a table of 28 GiB.
+pub const SEGMENT_BYTES: usize = 8 << 20;
+/// The most that it may be told: 64 MiB.
+pub const MAX_CUT_BYTES: usize = 64 << 20;
 
 /// Cuts sorted rows into segments. Where it cuts depends on the rows only.
 ///

@@ -46,7 +46,7 @@ mod reader;
 mod row;
 mod writer;
 
-pub use cut::{Cutter, MAX_SEGMENT_ROWS, SEGMENT_BYTES};
+pub use cut::{Cutter, MAX_CUT_BYTES, MAX_SEGMENT_ROWS, SEGMENT_BYTES};
 pub use error::SegmentError;
 pub use merge::{Deletes, Merge, Rows};
 pub use pack::{PackEntry, PackError, PackReader};

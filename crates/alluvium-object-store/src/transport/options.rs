@@ -8,7 +8,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use alluvium_object_store::TransportOptions;
 ///
-/// let options = TransportOptions::default().request_timeout(Duration::from_secs(10)).parts_in_flight(4);
+/// let options = TransportOptions::default().request_timeout(Duration::from_secs(10)).parts_in_flight(8);
 /// assert_eq!(options.part_bytes, 8 << 20);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct TransportOptions {
     /// Bytes of a part of a pack: 8 MiB by default. Services want 5 MiB at least, and take 10,000 parts of one object: what one
     /// export brings ends at 80 GiB unless this is raised.
     pub part_bytes: u64,
-    /// How many parts all uploads together hold in memory: 8 by default.
+    /// How many parts all uploads together hold in memory: 4 by default, so 32 MiB. A store that is far away takes more at a time.
     pub parts_in_flight: usize,
 }
 
@@ -52,7 +52,7 @@ impl Default for TransportOptions {
         Self {
             request_timeout: Duration::from_secs(30),
             part_bytes: 8 << 20,
-            parts_in_flight: 8,
+            parts_in_flight: 4,
         }
     }
 }

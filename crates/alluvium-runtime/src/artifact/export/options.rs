@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alluvium_core::artifact::ExportPolicy;
 use alluvium_core::{Clock, Log, Mode, SystemClock};
-use alluvium_segment::SEGMENT_BYTES;
+use alluvium_segment::{MAX_CUT_BYTES, SEGMENT_BYTES};
 
 use super::ExportProgress;
 
@@ -62,11 +62,11 @@ impl ExportOptions {
         self
     }
 
-    /// How many bytes of rows make a segment, before they are encoded; 16 MiB by default. A segment has no more than
+    /// How many bytes of rows make a segment, before they are encoded; 8 MiB by default, at most 64 MiB. A segment has no more than
     /// [`MAX_SEGMENT_ROWS`](alluvium_segment::MAX_SEGMENT_ROWS) rows, whatever they weigh.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: usize) -> Self {
-        self.segment_bytes = bytes.clamp(1, SEGMENT_BYTES);
+        self.segment_bytes = bytes.clamp(1, MAX_CUT_BYTES);
         self
     }
 
