@@ -12,8 +12,8 @@
 //! [`MemoryLog`] is a log in memory, for tests and examples of what reads logs; it has nothing to do with the engine.
 //!
 //! Map of the crate: `state` holds the map and `row` what is in it; `snapshot` reads it; `engine` orders the writers;
-//! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short. [`MemoryLeaseStore`] has nothing to do
-//! with any of it.
+//! `journal` is the disk, its layout and formats in the module docs; `compaction` keeps the journal short.
+//! [`MemoryLeaseStore`] and [`MemoryCursorStore`] have nothing to do with any of it.
 
 mod compaction;
 mod cursor_store;

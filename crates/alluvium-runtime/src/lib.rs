@@ -2,7 +2,8 @@
 //! [`Table`](alluvium_core::Table) and keeps it there. A [`Recovery`] brings operators and sources back to a checkpoint of a
 //! [`Checkpointer`](alluvium_core::Checkpointer). An [`Exporter`] makes an artifact of a table, for other machines, and a
 //! [`Bootstrap`] fills a table from one, through a
-//! [`Transport`](alluvium_core::Transport).
+//! [`Transport`](alluvium_core::Transport). A [`LogCursor`] gives the messages of a log at least once, and keeps how far the work on
+//! them has come in a [`CursorStore`](alluvium_core::CursorStore).
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
 //!
@@ -20,6 +21,7 @@
 
 mod artifact;
 mod error;
+mod log_cursor;
 mod recovery;
 mod replica;
 
@@ -29,6 +31,9 @@ pub use artifact::{
     Round, SkipReason, SkippedArtifact, fetch_artifact,
 };
 pub use error::ReplicaError;
+pub use log_cursor::{
+    Gap, GapReason, Gaps, LogCursor, LogCursorBuilder, LogCursorError, Missing, OnLoss, StartAt,
+};
 pub use recovery::{
     LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
     Restorable, Restored, Seekable, Skipped, SourceMismatch,

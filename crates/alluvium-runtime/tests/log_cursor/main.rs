@@ -1,0 +1,6 @@
+//! `LogCursor` over a log in memory, with its position in memory or in a table.
+
+mod commit;
+mod gaps;
+mod start;
+mod support;
