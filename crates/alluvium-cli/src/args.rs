@@ -3,6 +3,7 @@
 mod artifacts;
 mod checkpoints;
 mod store;
+mod travel;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -20,24 +21,29 @@ pub(crate) use self::checkpoints::{
     VerifyArgs as VerifyCheckpointsArgs,
 };
 pub(crate) use self::store::StoreArgs;
+pub(crate) use self::travel::{BootstrapArgs, ConvertArgs, DiffArgs, ExportArgs, FleetArgs};
 use crate::secret::Secret;
 use crate::state::Place;
 
 /// Durable local state from NATS JetStream KV buckets.
 ///
 /// Follows a bucket into a state directory that survives a kill at any instant, goes on where it stopped, and can be
-/// read and verified while nobody follows. Lists, verifies and prunes the checkpoints that programs keep in object stores.
+/// read and verified while nobody follows. Carries tables from one machine to another through object stores, as artifacts that
+/// any engine can load. Lists, verifies and prunes those, and the checkpoints that programs keep.
 #[derive(Debug, Parser)]
 #[command(
     name = "alluvium",
     version,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed (or, for verify, different or damaged), 2 wrong usage.\n\n\
+    after_help = "Exit codes: 0 done, 1 failed (or, for verify and diff, different or damaged), 2 wrong usage (or, for \
+        diff, trouble).\n\n\
         Examples:\n  \
         alluvium replicate --bucket routes --state ./routes\n  \
         alluvium get --state ./routes api.eu\n  \
         alluvium verify --state ./routes --bucket routes\n  \
+        alluvium export --state ./routes --store s3://bucket/fleet --key routes\n  \
+        alluvium bootstrap --state ./routes --store s3://bucket/fleet --key routes\n  \
         alluvium checkpoints ls --store s3://bucket/job"
 )]
 pub(crate) struct Cli {
@@ -88,6 +94,35 @@ pub(crate) enum Command {
     /// differences too, and are said to be that, so stop the writers or catch up first.
     Verify(VerifyArgs),
 
+    /// Export a stopped state directory to an object store, for any machine to start from.
+    ///
+    /// Uploads what has changed since the newest artifact of the key, or the whole table where that cannot be told. Nothing is
+    /// written to a local disk, and any engine can load what any other exported. Ends well if there is nothing new, and if somebody
+    /// else was faster. A running replica exports by itself: see `replicate --export-every`.
+    Export(ExportArgs),
+
+    /// Fill a new state directory from an artifact.
+    ///
+    /// Fetches what the scope needs, in parallel, checks it, and fills the table in one step: after an error or a kill the table is
+    /// as it was, and the next run fetches only what is not there yet. `alluvium replicate` goes on from there.
+    Bootstrap(BootstrapArgs),
+
+    /// Copy a state directory into a new one of another engine.
+    ///
+    /// Copies everything: tables with their cursors, scopes and change indexes, partials, seals and the fence. The new directory
+    /// is there when all of it is; until then it is called DIR.converting, and what a kill leaves of that is replaced by the next
+    /// run. Nothing of the old one changes.
+    Convert(ConvertArgs),
+
+    /// Compare two state directories, artifacts or buckets, key by key.
+    ///
+    /// Each side is a state directory (DIR, fjall:DIR, ...), an artifact (URL#KEY, or URL#KEY@SEQUENCE for the newest at that
+    /// sequence or before) or a live bucket (nats:BUCKET, with the connection options, or `nats://HOST:PORT/BUCKET`). Values,
+    /// sequences and timestamps are compared, in one pass in bounded memory; artifacts and buckets go through a scratch directory.
+    ///
+    /// Exit code 0 if they are equal, 1 if they differ, 2 if that could not be found out.
+    Diff(DiffArgs),
+
     /// List, verify and remove the checkpoints in an object store.
     #[command(after_help = "Example:\n  alluvium checkpoints ls --store s3://bucket/job")]
     Checkpoints(CheckpointsArgs),
@@ -119,7 +154,8 @@ pub(crate) struct StateArgs {
 #[command(after_help = "Examples:\n  \
     alluvium replicate --bucket routes --state ./routes\n  \
     alluvium replicate --bucket routes --state memory:./eu --scope 'api.eu.>' --scope 'web.eu.>'\n  \
-    alluvium replicate --bucket routes --state ./routes --until-caught-up --json --context edge")]
+    alluvium replicate --bucket routes --state ./routes --until-caught-up --json --context edge\n  \
+    alluvium replicate --bucket routes --state ./routes --store s3://bucket/fleet --key routes --export-every 5m")]
 pub(crate) struct ReplicateArgs {
     /// The bucket to follow.
     #[arg(long, value_name = "BUCKET")]
@@ -139,6 +175,9 @@ pub(crate) struct ReplicateArgs {
     /// Stop, with exit code 0, when everything that the bucket held is applied.
     #[arg(long)]
     pub(crate) until_caught_up: bool,
+
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
 
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -209,7 +248,7 @@ pub(crate) struct CompletionsArgs {
 /// How to reach a server: the options, environment variables and context files of the `nats` command.
 ///
 /// Whatever may hold a secret is a [`Secret`], so that no error and no `Debug` shows it.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection (as for the `nats` command)")]
 pub(crate) struct ConnectionArgs {
     /// Servers, divided by commas [default: that of the context, else `nats://127.0.0.1:4222`].

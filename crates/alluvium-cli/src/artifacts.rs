@@ -11,7 +11,7 @@
 //! What cannot be read because it is damaged is told, and the rest goes on. What is out of reach for any other reason ends
 //! the command: nothing is known of it.
 
-mod catalog;
+pub(crate) mod catalog;
 mod list;
 mod prune;
 mod show;

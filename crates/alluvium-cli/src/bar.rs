@@ -22,6 +22,17 @@ impl Bar {
         )
     }
 
+    /// Of about so many rows.
+    pub(crate) fn rows(work: &'static str, output: Output, verbose: u8, rows: u64) -> Self {
+        Self::new(
+            "{prefix:>8} [{wide_bar}] {human_pos}/{human_len} rows {per_sec}, {eta} to go {msg}",
+            work,
+            output,
+            verbose,
+            rows,
+        )
+    }
+
     fn new(template: &str, work: &'static str, output: Output, verbose: u8, length: u64) -> Self {
         let wants_bar = !output.is_json() && verbose == 0 && io::stderr().is_terminal();
         let target = if wants_bar {
@@ -39,6 +50,13 @@ impl Bar {
     /// So many more are done.
     pub(crate) fn advance(&self, more: u64) {
         self.0.inc(more);
+    }
+
+    /// So many are done, of so many, and this is to be said beside it.
+    pub(crate) fn set(&self, done: u64, of: u64, beside: String) {
+        self.0.set_length(of.max(done));
+        self.0.set_position(done);
+        self.0.set_message(beside);
     }
 
     /// Takes it away. Gives how many were done.

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use alluvium::{
-    BackendError, CheckpointError, EngineError, ErrorKind, LogError, OpenError, ReplicaError, TableError,
-    TransportError,
+    BackendError, BootstrapError, CheckpointError, EngineError, ErrorKind, ExportError, LogError, OpenError,
+    ReplicaError, TableError, TransportError,
 };
 
 use crate::context::ContextError;
@@ -98,6 +98,26 @@ pub(crate) enum Failure {
     NoLatest { store: String },
     #[error(transparent)]
     Transport(#[from] TransportError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    #[error("{path} is not empty: name a directory that is not there, or empty")]
+    Occupied { path: String },
+    #[error(
+        "{state} holds the table {table} already, at {at}: bootstrap into another directory, or go on with `alluvium replicate`"
+    )]
+    Filled {
+        state: String,
+        table: String,
+        at: String,
+    },
+    #[error("cannot {doing} {path}: mend the path or its permissions, and run it again")]
+    Disk {
+        doing: &'static str,
+        path: String,
+        source: io::Error,
+    },
     #[error("there is no artifact of {key}{at} in {store}: list what there is with `alluvium artifacts ls`")]
     NoArtifact {
         key: String,
@@ -118,8 +138,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Tells it on standard error. Returns what the process ends with.
-    pub(crate) fn report(&self, json: bool) -> ExitCode {
+    /// Tells it on standard error. Returns what the process ends with: `trouble`, unless it is a difference that was looked for.
+    pub(crate) fn report(&self, json: bool, trouble: u8) -> ExitCode {
         if let Self::Output(error) = self
             && error.kind() == io::ErrorKind::BrokenPipe
         {
@@ -134,7 +154,11 @@ impl Failure {
         };
         // Nobody left to tell if this fails.
         let _ = writeln!(io::stderr(), "{line}");
-        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Differs { .. } => 1,
+            _ => trouble,
+        })
     }
 
     /// The whole chain on one line.
@@ -162,6 +186,8 @@ impl Failure {
             Self::Context(_)
             | Self::Tls { .. }
             | Self::NotA { .. }
+            | Self::Occupied { .. }
+            | Self::Filled { .. }
             | Self::OtherTable { .. }
             | Self::ManyTables { .. } => ErrorKind::Invalid,
             Self::Login { .. } => return "login",
@@ -172,6 +198,7 @@ impl Failure {
             | Self::NoArtifact { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::File { .. }
+            | Self::Disk { .. }
             | Self::Connect { .. }
             | Self::NoAnswer { .. }
             | Self::NoCursor { .. }
@@ -183,6 +210,8 @@ impl Failure {
             Self::Backend(error) => error.kind(),
             Self::Checkpoint(error) => error.kind(),
             Self::Transport(error) => error.kind(),
+            Self::Export(error) => error.kind(),
+            Self::Bootstrap(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Table(error) => error.kind(),
             Self::Replica(error) => error.kind(),

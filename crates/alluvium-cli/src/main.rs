@@ -9,6 +9,11 @@
 //! | [`read`] | `alluvium get`, `scan` and `status` |
 //! | [`verify`] | `alluvium verify` |
 //! | [`checkpoints`] | `alluvium checkpoints ls`, `show`, `verify`, `rm` and `prune` |
+//! | [`fleet`] | what a replica shares with others |
+//! | [`export`] | `alluvium export` |
+//! | [`bootstrap`] | `alluvium bootstrap` |
+//! | [`convert`] | `alluvium convert` |
+//! | [`diff`] | `alluvium diff` |
 //! | [`artifacts`] | `alluvium artifacts ls`, `show`, `verify` and `prune` |
 //! | [`store`] | the object store that was named |
 //! | [`state`] | opening and closing a state directory and its table |
@@ -23,10 +28,15 @@
 mod args;
 mod artifacts;
 mod bar;
+mod bootstrap;
 mod checkpoints;
 mod connect;
 mod context;
+mod convert;
+mod diff;
 mod error;
+mod export;
+mod fleet;
 mod human;
 mod log_filter;
 mod output;
@@ -60,7 +70,15 @@ fn main() -> ExitCode {
     let output = Output::new(cli.json);
     match run(&cli, output) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(cli.json),
+        // What `diff` tells by 1 is that there are differences.
+        Err(failure) => failure.report(
+            cli.json,
+            if matches!(cli.command, Command::Diff(_)) {
+                2
+            } else {
+                1
+            },
+        ),
     }
 }
 
@@ -72,6 +90,10 @@ fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Status(args) => read::status(args, output),
         Command::Verify(args) => verify::run(args, output),
         Command::Checkpoints(args) => checkpoints::run(args, output, cli.verbose),
+        Command::Export(args) => export::run(args, output, cli.verbose),
+        Command::Bootstrap(args) => bootstrap::run(args, output, cli.verbose),
+        Command::Convert(args) => convert::run(args, output, cli.verbose),
+        Command::Diff(args) => diff::run(args, output, cli.verbose),
         Command::Artifacts(args) => artifacts::run(args, output, cli.verbose),
         Command::Completions(args) => {
             let mut script = Vec::new();

@@ -3,18 +3,19 @@
 //!
 //! ```text
 //! {"event":"start","plan":"fill|resume|reconcile","from":1,…}    once
-//! {"event":"status","state":"filling|live|stalled|…","cursor":…,"log_last":…,"lag":…,"rate":…,…}
+//! {"event":"status","state":"bootstrapping|filling|live|stalled|…","cursor":…,"log_last":…,"lag":…,"rate":…,…}
 //! {"event":"end","state":"stopped|failed","read":…,"changes":…,"seconds":…,…}    last
 //! ```
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use alluvium::{Plan, Sequence, State, Status};
+use alluvium::{BootstrapStatus, ExportStatus, Plan, Sequence, State, Status};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::{Failure, chain};
+use crate::human::human_time;
 use crate::output::{Output, human_bytes, say};
 
 /// How the table goes on from the log, in words.
@@ -54,6 +55,10 @@ pub(crate) struct Progress {
     subject: Subject,
     bar: Option<ProgressBar>,
     started: Instant,
+    /// The state that was told last.
+    was: Option<State>,
+    /// How many exports have been told.
+    published: u64,
 }
 
 impl Progress {
@@ -65,6 +70,8 @@ impl Progress {
             subject,
             bar: wants_bar.then(bar),
             started: Instant::now(),
+            was: None,
+            published: 0,
         }
     }
 
@@ -110,6 +117,12 @@ impl Progress {
         if self.output.is_json() {
             return self.status_line("status", status);
         }
+        if self.was == Some(State::Bootstrapping)
+            && let Some(line) = told_bootstrap(status)
+        {
+            self.say(&line);
+        }
+        self.was = Some(status.state);
         if self.bar.is_some() {
             self.draw(status);
             if let Some(error) = &status.error {
@@ -120,9 +133,10 @@ impl Progress {
         let position = status.position();
         let error = status.error.as_ref().map(|error| format!(": {}", chain(error)));
         self.say(&format!(
-            "{} at {position} of {}{}",
+            "{} at {position} of {}{}{}",
             status.state,
             status.log_last,
+            told_exports(status),
             error.unwrap_or_default()
         ));
         Ok(())
@@ -133,7 +147,18 @@ impl Progress {
         if self.output.is_json() {
             return self.status_line("status", status);
         }
-        self.draw(status);
+        if self.bar.is_some() {
+            self.draw(status);
+            return Ok(());
+        }
+        let exports = status.exports.as_ref();
+        let published = exports.map_or(0, |exports| exports.published);
+        if published > self.published {
+            self.published = published;
+            if let Some(cursor) = exports.and_then(|exports| exports.cursor.as_ref()) {
+                self.say(&format!("exported {}", cursor.sequence));
+            }
+        }
         Ok(())
     }
 
@@ -150,12 +175,13 @@ impl Progress {
             |_| format!("at {}", status.position()),
         );
         self.say(&format!(
-            "{} {position}: read {} messages, applied {} changes ({}) in {:.1} s",
+            "{} {position}: read {} messages, applied {} changes ({}) in {:.1} s{}",
             status.state,
             status.received,
             status.changes,
             human_bytes(status.bytes),
             self.started.elapsed().as_secs_f64(),
+            told_exports(status)
         ));
         Ok(())
     }
@@ -178,6 +204,12 @@ impl Progress {
         if let Some(error) = &status.error {
             merge(&mut line, json!({ "error": chain(error) }));
         }
+        if let Some(bootstrap) = &status.bootstrap {
+            merge(&mut line, json!({ "bootstrap": of_bootstrap(bootstrap) }));
+        }
+        if let Some(exports) = &status.exports {
+            merge(&mut line, json!({ "exports": of_exports(exports) }));
+        }
         self.output.object(&line)
     }
 
@@ -185,12 +217,24 @@ impl Progress {
         let Some(bar) = &self.bar else { return };
         let rate = status.rate;
         bar.set_prefix(status.state.as_str());
+        let fetching = status.bootstrap.as_ref().and_then(|bootstrap| bootstrap.progress);
+        if let Some(at) = fetching.filter(|_| status.state == State::Bootstrapping) {
+            bar.set_length(at.bytes_total);
+            bar.set_position(at.bytes);
+            let (bytes, of) = (human_bytes(at.bytes), human_bytes(at.bytes_total));
+            bar.set_message(format!(
+                "{bytes} of {of}, {} of at most {} rows",
+                at.rows, at.rows_total
+            ));
+            return;
+        }
         bar.set_length(status.log_last.get());
         bar.set_position(status.position().get());
         bar.set_message(format!(
-            "lag {}, {rate:.0}/s, {}",
+            "lag {}, {rate:.0}/s, {}{}",
             status.lag(),
-            human_bytes(status.bytes)
+            human_bytes(status.bytes),
+            told_exports(status)
         ));
     }
 
@@ -201,6 +245,65 @@ impl Progress {
             None => say(line),
         }
     }
+}
+
+fn of_bootstrap(bootstrap: &BootstrapStatus) -> Value {
+    let progress = bootstrap.progress.as_ref();
+    let done = bootstrap.done.as_ref();
+    json!({
+        "bytes": progress.map(|at| at.bytes),
+        "bytes_total": progress.map(|at| at.bytes_total),
+        "rows": progress.map(|at| at.rows),
+        "artifact": done.map(|done| done.id),
+        "fetched_bytes": done.map(|done| done.fetched.bytes),
+        "error": bootstrap.error.as_deref().map(|error| chain(error)),
+    })
+}
+
+fn of_exports(exports: &ExportStatus) -> Value {
+    json!({
+        "sequence": exports.cursor.as_ref().map(|cursor| cursor.sequence.get()),
+        "age_seconds": exports.published_at.map(|at| at.elapsed().as_secs()),
+        "published": exports.published,
+        "rounds": exports.rounds,
+        "skipped": exports.skipped,
+        "error": exports.error.as_deref().map(|error| chain(error)),
+    })
+}
+
+/// The last export, and what became of the one after it, for the end of a line.
+fn told_exports(status: &Status) -> String {
+    let Some(exports) = &status.exports else {
+        return String::new();
+    };
+    let last = match (&exports.cursor, exports.published_at) {
+        (Some(cursor), Some(at)) => {
+            format!(", exported {} {} ago", cursor.sequence, human_time(at.elapsed()))
+        }
+        _ if exports.rounds + exports.skipped > 0 => ", exported by others".to_owned(),
+        _ => String::new(),
+    };
+    let failed = if exports.error.is_some() {
+        ", the last export failed"
+    } else {
+        ""
+    };
+    format!("{last}{failed}")
+}
+
+/// What an artifact has brought.
+fn told_bootstrap(status: &Status) -> Option<String> {
+    let bootstrap = status.bootstrap.as_ref()?;
+    if let Some(done) = &bootstrap.done {
+        return Some(format!(
+            "began with the artifact {}: {} rows, {} fetched",
+            done.id,
+            done.rows,
+            human_bytes(done.fetched.bytes)
+        ));
+    }
+    let error = bootstrap.error.as_deref()?;
+    Some(format!("without an artifact: {}", chain(error)))
 }
 
 fn bar() -> ProgressBar {

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::args::{ReplicateArgs, StateArgs};
 use crate::connect;
 use crate::error::Failure;
+use crate::fleet::Fleet;
 use crate::output::Output;
 use crate::progress::{Progress, Subject};
 use crate::signals::Signals;
@@ -48,12 +49,18 @@ async fn replicate(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<
         found = found => found?,
         () = signals.next() => return Ok(()),
     };
+    let fleet = Fleet::open(&args.fleet, &config).await?;
 
     let state_args = args.state.clone();
     let (backend, table) = off_the_runtime(move || open(&config, &state_args)).await?;
     let result = match backend.open_table(&table).await {
         Ok(table) => {
-            let task = Task { args, log, engine };
+            let task = Task {
+                args,
+                log,
+                engine,
+                fleet,
+            };
             task.follow(table, &mut signals, output, verbose).await
         }
         Err(error) => Err(error.into()),
@@ -86,6 +93,7 @@ struct Task<'a> {
     args: &'a ReplicateArgs,
     log: Arc<dyn Log>,
     engine: &'static str,
+    fleet: Fleet,
 }
 
 impl Task<'_> {
@@ -104,10 +112,9 @@ impl Task<'_> {
         let mut progress = Progress::new(output, verbose, subject);
 
         // The state was opened with the durability that was asked for: each commit has it already.
-        let replica = Replica::builder(Arc::clone(&self.log), table)
-            .scope(Scope::from(self.args.scope.clone()))
-            .start()
-            .await?;
+        let replica =
+            Replica::builder(Arc::clone(&self.log), table).scope(Scope::from(self.args.scope.clone()));
+        let replica = self.fleet.join(replica).start().await?;
         let told = match progress.begin(&replica.status()) {
             Ok(()) => {
                 self.watch(&replica, signals, &mut progress, self.args.until_caught_up)

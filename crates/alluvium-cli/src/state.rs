@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alluvium::{Engine, EngineTable, StateConfig, StateUrl, StateUrlError};
@@ -46,6 +47,18 @@ impl fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// What a place is, of which the URL has been checked already.
+    pub(crate) fn known(url: StateUrl) -> Self {
+        Self(Ok(url))
+    }
+}
+
+/// Where segments are put while a state is filled from an artifact.
+pub(crate) fn scratch(config: &StateConfig) -> Option<PathBuf> {
+    Some(config.url.dir()?.join("bootstrap"))
+}
+
 /// Opens the state that exists, gives its engine and its table, if there is one, to `work`, and closes it again. Never
 /// makes anything.
 pub(crate) fn with_state<T>(
@@ -53,15 +66,23 @@ pub(crate) fn with_state<T>(
     work: impl FnOnce(&dyn Engine, Option<&EngineTable>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let engine = args.state.config("--state")?.existing(true).open_engine()?;
-    let work = || match existing_table(engine.as_ref(), args)? {
-        Some(name) => {
-            let table = EngineTable::open(Arc::clone(&engine), &name)?;
-            work(engine.as_ref(), Some(&table))
-        }
-        None => work(engine.as_ref(), None),
+    let work = || {
+        let table = open_existing(&engine, &args.state, args.table.as_deref())?;
+        work(engine.as_ref(), table.as_ref())
     };
     let result = work();
     ended(result, engine.close())
+}
+
+/// The table that is meant, opened; none if there is none at all.
+pub(crate) fn open_existing(
+    engine: &Arc<dyn Engine>,
+    state: &Place,
+    table: Option<&str>,
+) -> Result<Option<EngineTable>, Failure> {
+    let name = existing_table(engine.as_ref(), state, table)?;
+    let open = |name: String| EngineTable::open(Arc::clone(engine), &name);
+    Ok(name.map(open).transpose()?)
 }
 
 /// As [`with_state`], for what makes no sense without a table.
@@ -79,7 +100,7 @@ pub(crate) fn with_table<T>(
 
 /// The name of the table to replicate into: the one that is there, or a new one.
 pub(crate) fn table_name(engine: &dyn Engine, args: &StateArgs) -> Result<String, Failure> {
-    let name = existing_table(engine, args)?.or_else(|| args.table.clone());
+    let name = existing_table(engine, &args.state, args.table.as_deref())?.or_else(|| args.table.clone());
     Ok(name.unwrap_or_else(|| TABLE.to_owned()))
 }
 
@@ -100,22 +121,19 @@ where
 }
 
 /// Which of the state's tables is meant; none if there is none at all.
-fn existing_table(engine: &dyn Engine, args: &StateArgs) -> Result<Option<String>, Failure> {
-    let mut found: Vec<String> = engine
-        .spaces()?
-        .iter()
-        .filter_map(|space| table_of(space))
-        .map(str::to_owned)
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    let state = || args.state.to_string();
-    match (&args.table, found.len()) {
+fn existing_table(
+    engine: &dyn Engine,
+    state: &Place,
+    table: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let mut found = tables(engine)?;
+    let state = || state.to_string();
+    match (table, found.len()) {
         (_, 0) => Ok(None),
-        (Some(name), _) if found.contains(name) => Ok(Some(name.clone())),
+        (Some(name), _) if found.iter().any(|found| found == name) => Ok(Some(name.to_owned())),
         (Some(name), _) => Err(Failure::OtherTable {
             state: state(),
-            name: name.clone(),
+            name: name.to_owned(),
             found,
         }),
         (None, 1) => Ok(found.pop()),
@@ -124,6 +142,19 @@ fn existing_table(engine: &dyn Engine, args: &StateArgs) -> Result<Option<String
             found,
         }),
     }
+}
+
+/// The tables of a state, sorted.
+pub(crate) fn tables(engine: &dyn Engine) -> Result<Vec<String>, Failure> {
+    let mut found: Vec<String> = engine
+        .spaces()?
+        .iter()
+        .filter_map(|space| table_of(space))
+        .map(str::to_owned)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// The table that a space belongs to: spaces are named `table.<name>.<generation>`.

@@ -22,9 +22,14 @@ impl FromStr for StoreOption {
     }
 }
 
-/// How the store is opened. Never makes anything, unless `existing` is taken away from it.
+/// How the store that there is is opened. Never makes anything.
 pub(crate) fn config(args: &StoreArgs) -> Result<StateConfig, Failure> {
-    with_options(args.store.config("--store")?.existing(true), &args.store_option)
+    Ok(new_config(args)?.existing(true))
+}
+
+/// How a store is opened that may be a directory that is still to be made.
+pub(crate) fn new_config(args: &StoreArgs) -> Result<StateConfig, Failure> {
+    with_options(args.store.config("--store")?, &args.store_option)
 }
 
 /// With the options that were typed.

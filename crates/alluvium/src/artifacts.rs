@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alluvium_core::Transport;
+use alluvium_core::{LeaseStore, Transport};
 
 use crate::url::Place;
 use crate::{OpenError, StateConfig, features};
@@ -42,6 +42,21 @@ impl StateConfig {
     pub async fn open_transport(&self) -> Result<Arc<dyn Transport>, OpenError> {
         match self.url.place() {
             Place::Store { service, url } => features::open_transport(self, *service, url).await,
+            Place::Ram | Place::Dir { .. } => Err(OpenError::NoArtifacts {
+                url: self.url.clone(),
+            }),
+        }
+    }
+
+    /// Opens the leases in this place, by which a fleet shares the work of exporting: they may lie beside the artifacts. All as
+    /// with [`open_transport`](StateConfig::open_transport).
+    ///
+    /// # Errors
+    ///
+    /// As [`open_transport`](StateConfig::open_transport).
+    pub async fn open_leases(&self) -> Result<Arc<dyn LeaseStore>, OpenError> {
+        match self.url.place() {
+            Place::Store { service, url } => features::open_leases(self, *service, url).await,
             Place::Ram | Place::Dir { .. } => Err(OpenError::NoArtifacts {
                 url: self.url.clone(),
             }),

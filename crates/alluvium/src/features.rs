@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Checkpointer, StateBackend, Transport};
+use alluvium_core::{Checkpointer, LeaseStore, StateBackend, Transport};
 use alluvium_engine::Engine;
 #[cfg(feature = "object-store")]
 use alluvium_engine::{StateDir, StateDirError};
@@ -126,6 +126,20 @@ pub(crate) async fn open_transport(
     Ok(Arc::new(transport))
 }
 
+/// Opens the leases on an object store.
+#[cfg(feature = "object-store")]
+pub(crate) async fn open_leases(
+    config: &StateConfig,
+    service: Service,
+    url: &str,
+) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    use alluvium_object_store::{LeaseStoreOptions, ObjectStoreLeaseStore};
+
+    let (store, prefix) = open_prefix(config, service, url).await?;
+    let leases = ObjectStoreLeaseStore::new(store, prefix, LeaseStoreOptions::default());
+    Ok(Arc::new(leases))
+}
+
 /// Opens an object store for what need not be there yet, as long as its directory is where that is asked for.
 #[cfg(feature = "object-store")]
 async fn open_prefix(
@@ -223,6 +237,18 @@ pub(crate) async fn open_transport(
     service: Service,
     _url: &str,
 ) -> Result<Arc<dyn Transport>, OpenError> {
+    debug_assert!(!service.is_compiled_in());
+    Err(config.feature_off(service.feature()))
+}
+
+/// Says what would open it.
+#[cfg(not(feature = "object-store"))]
+#[allow(clippy::unused_async, reason = "it is called as its twin is")]
+pub(crate) async fn open_leases(
+    config: &StateConfig,
+    service: Service,
+    _url: &str,
+) -> Result<Arc<dyn LeaseStore>, OpenError> {
     debug_assert!(!service.is_compiled_in());
     Err(config.feature_off(service.feature()))
 }

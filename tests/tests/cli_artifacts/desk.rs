@@ -5,12 +5,14 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium::artifact::ArtifactManifest;
+use alluvium::artifact::{ArtifactManifest, Draft, Outcome};
+use alluvium::segment::{SegmentRow, encode};
 use alluvium::{
-    ArtifactKey, Change, Cursor, EngineTable, ExportOptions, Exporter, LogIdentity, MemoryEngine, Sequence,
-    StateConfig, Table as _, Timestamp, Transport,
+    ArtifactKey, Change, Cursor, EngineTable, ExportOptions, Exporter, LogIdentity, MemoryEngine, Mode,
+    Scope, Sequence, StateConfig, Table as _, Timestamp, Transport,
 };
 use alluvium_e2e::{StoreServer, command};
+use futures_util::{StreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde_json::Value;
@@ -78,6 +80,48 @@ impl<S: StoreServer> Desk<S> {
         let outcome = exporter.export().await.expect("it is exported");
         let report = outcome.report().expect("it is published");
         report.published.manifest.clone()
+    }
+
+    /// Publishes an artifact of one row, and tells that there are two.
+    pub(crate) async fn publish_a_lie(&self) {
+        let log = LogIdentity::new("KV_routes", Timestamp::from_nanos(5));
+        let row = SegmentRow {
+            key: "key".into(),
+            sequence: Sequence::new(1),
+            timestamp: Timestamp::from_nanos(99),
+            value: Some("value".into()),
+        };
+        let (mut info, bytes) = encode(&[row]).expect("a segment");
+        info.rows = 2;
+        let draft = Draft {
+            table: "routes".to_owned(),
+            cursor: Cursor::start_of(log).at(Sequence::new(1), Timestamp::from_nanos(99)),
+            scope: Scope::all(),
+            mode: Mode::Mirror,
+            runs: Vec::new(),
+            after: Sequence::ZERO,
+            level: 0,
+            parent: None,
+            created_ms: 0,
+            exporter: "nobody".to_owned(),
+        };
+        let segments = stream::iter([Ok((info, bytes))]).boxed();
+        let outcome = self.transport.upload(&Self::key(), draft, segments).await;
+        assert!(matches!(outcome, Ok(Outcome::Published(_))), "{outcome:?}");
+    }
+
+    /// Waits until the newest artifact is at this sequence.
+    pub(crate) async fn wait_for_artifact(&self, sequence: u64) {
+        let published = async {
+            loop {
+                let newest = self.transport.manifest(&Self::key()).await.expect("it is read");
+                if newest.is_some_and(|newest| newest.cursor.sequence.get() >= sequence) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, published).await.expect("it is exported");
     }
 
     /// What is stored at a path of the artifacts.

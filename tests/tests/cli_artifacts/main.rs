@@ -1,4 +1,6 @@
-//! Tables on their way between machines, by the `alluvium` command: real processes, files and S3.
+//! Tables on their way between machines, by the `alluvium` command: real processes, files, S3 and nats-server.
 
 mod desk;
+mod journey;
+mod states;
 mod store;

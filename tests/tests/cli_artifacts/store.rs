@@ -142,7 +142,24 @@ async fn each_damage_is_found_and_so_is_what_comes_after_it() {
     // A pack that ends too soon.
     desk.damage(&base, Some(whole[..whole.len() / 2].to_vec())).await;
     assert!(!damage_of(&desk).await.is_empty());
-    desk.damage(&base, Some(whole)).await;
+    desk.damage(&base, Some(whole.clone())).await;
+    desk.json(&["artifacts", "verify"], 0).await;
+    let kept_base = whole;
+
+    // A tar that is not ours: its first header says another mode, and so has another checksum than it tells.
+    let mut bytes = kept_base.clone();
+    bytes[100] ^= 1;
+    desk.damage(&base, Some(bytes)).await;
+    let found = damage_of(&desk).await;
+    assert_eq!(found[0]["path"], json!(base), "{found:?}");
+
+    // One that goes on after its end.
+    let mut bytes = kept_base.clone();
+    bytes.extend_from_slice(&[0; 512]);
+    desk.damage(&base, Some(bytes)).await;
+    let found = damage_of(&desk).await;
+    assert_eq!((found.len(), &found[0]["path"]), (1, &json!(base)), "{found:?}");
+    desk.damage(&base, Some(kept_base)).await;
     desk.json(&["artifacts", "verify"], 0).await;
 
     // A manifest of the history.
@@ -180,6 +197,16 @@ async fn each_damage_is_found_and_so_is_what_comes_after_it() {
     );
     desk.json(&["artifacts", "show", "--key", KEY, "--at", "24"], 0)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_is_not_what_is_told_of_it_is_found() {
+    let desk = Desk::new(Files::start()).await;
+    desk.publish_a_lie().await;
+    let found = damage_of(&desk).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let why = found[0]["reason"].as_str().expect("a reason");
+    assert!(why.contains("1 rows") && why.contains("tells of 2 rows"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,15 +4,15 @@ use alluvium::artifact::{ArtifactManifest, ManifestId};
 use alluvium::{ArtifactKey, ErrorKind, Sequence, Transport, TransportError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::args::StoreArgs;
 use crate::error::{Failure, chain as told};
+use crate::state::Place;
 
 /// How many manifests are read at a time.
 const READS: usize = 16;
 
 /// What the pointer of a key says.
 #[derive(Clone, Debug)]
-pub(super) enum Pointer {
+pub(crate) enum Pointer {
     /// There is none.
     None,
     Names(Box<ArtifactManifest>),
@@ -21,23 +21,23 @@ pub(super) enum Pointer {
 
 /// An artifact of the history, or why it cannot be read.
 #[derive(Clone, Debug)]
-pub(super) struct Artifact {
-    pub(super) id: ManifestId,
-    pub(super) is_newest: bool,
-    pub(super) manifest: Result<ArtifactManifest, String>,
+pub(crate) struct Artifact {
+    pub(crate) id: ManifestId,
+    pub(crate) is_newest: bool,
+    pub(crate) manifest: Result<ArtifactManifest, String>,
 }
 
 /// The history of a key.
 #[derive(Clone, Debug)]
-pub(super) struct History {
-    pub(super) pointer: Pointer,
+pub(crate) struct History {
+    pub(crate) pointer: Pointer,
     /// Oldest first.
-    pub(super) artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<Artifact>,
 }
 
 impl History {
     /// Reads all of it.
-    pub(super) async fn read(transport: &dyn Transport, key: &ArtifactKey) -> Result<Self, TransportError> {
+    pub(crate) async fn read(transport: &dyn Transport, key: &ArtifactKey) -> Result<Self, TransportError> {
         // First, so that what it names is in the history, unless it is pruned.
         let pointer = pointer(transport, key).await?;
         let ids = transport.history(key).await?;
@@ -51,7 +51,7 @@ impl History {
     }
 
     /// What is wrong with the pointer.
-    pub(super) fn damage(&self) -> Option<&str> {
+    pub(crate) fn damage(&self) -> Option<&str> {
         match &self.pointer {
             Pointer::Damaged(why) => Some(why),
             Pointer::None | Pointer::Names(_) => None,
@@ -59,13 +59,13 @@ impl History {
     }
 
     /// Whether there is nothing at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.artifacts.is_empty() && matches!(self.pointer, Pointer::None)
     }
 }
 
 /// What the pointer of a key says.
-pub(super) async fn pointer(transport: &dyn Transport, key: &ArtifactKey) -> Result<Pointer, TransportError> {
+pub(crate) async fn pointer(transport: &dyn Transport, key: &ArtifactKey) -> Result<Pointer, TransportError> {
     match transport.manifest(key).await {
         Ok(None) => Ok(Pointer::None),
         Ok(Some(manifest)) => Ok(Pointer::Names(Box::new(manifest))),
@@ -75,9 +75,9 @@ pub(super) async fn pointer(transport: &dyn Transport, key: &ArtifactKey) -> Res
 }
 
 /// The artifact that was named: the newest, or the newest at a sequence or before.
-pub(super) async fn find(
+pub(crate) async fn find(
     transport: &dyn Transport,
-    store: &StoreArgs,
+    store: &Place,
     key: &ArtifactKey,
     at: Option<Sequence>,
 ) -> Result<Artifact, Failure> {
@@ -105,11 +105,11 @@ pub(super) async fn find(
 }
 
 /// That there is no such artifact.
-pub(super) fn none(store: &StoreArgs, key: &ArtifactKey, at: Option<Sequence>) -> Failure {
+pub(crate) fn none(store: &Place, key: &ArtifactKey, at: Option<Sequence>) -> Failure {
     Failure::NoArtifact {
         key: key.to_string(),
         at: at.map_or_else(String::new, |at| format!(" at {at} or before")),
-        store: store.store.to_string(),
+        store: store.to_string(),
     }
 }
 
@@ -138,6 +138,6 @@ async fn read(
 }
 
 /// Whether somebody has to look at what is stored: asking again would not help.
-pub(super) fn is_damage(kind: ErrorKind) -> bool {
+pub(crate) fn is_damage(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Corrupt | ErrorKind::Invalid)
 }

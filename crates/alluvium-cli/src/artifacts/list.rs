@@ -60,7 +60,7 @@ async fn history(
 ) -> Result<(), Failure> {
     let history = History::read(transport, key).await?;
     if history.is_empty() {
-        return Err(super::catalog::none(&args.store, key, None));
+        return Err(super::catalog::none(&args.store.store, key, None));
     }
     let pointer = history.damage().map(str::to_owned);
     let rows: Vec<Row> = history

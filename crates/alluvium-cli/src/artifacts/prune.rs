@@ -19,7 +19,7 @@ pub(super) async fn run(args: &PruneArtifactsArgs, output: Output) -> Result<(),
         && transport.history(key).await?.is_empty()
         && transport.packs(key).await?.is_empty()
     {
-        return Err(none(&args.store, key, None));
+        return Err(none(&args.store.store, key, None));
     }
     let policy = RetentionPolicy::default()
         .keep(args.keep)

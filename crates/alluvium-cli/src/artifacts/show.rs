@@ -18,7 +18,7 @@ pub(super) async fn run(args: &ShowArtifactArgs, now: Timestamp, output: Output)
         id,
         is_newest,
         manifest,
-    } = find(transport.as_ref(), &args.store, &args.key, args.at).await?;
+    } = find(transport.as_ref(), &args.store.store, &args.key, args.at).await?;
     let manifest = manifest.map_err(|summary| Failure::Damaged { summary })?;
     if output.is_json() {
         return output.object(&json!({

@@ -8,6 +8,7 @@
 //! {"event":"end","whole":…,"artifacts":…,"damaged":[…],"packs":…,"segments":…,"bytes":…,"garbage_bytes":…,…}  last
 //! ```
 
+mod pack;
 mod segment;
 mod survey;
 
@@ -30,7 +31,7 @@ pub(super) async fn run(args: &VerifyArtifactsArgs, output: Output, verbose: u8)
     let mut survey = Survey::default();
     match (&args.key, args.at) {
         (Some(key), Some(at)) => {
-            let artifact = find(transport, &args.store, key, Some(at)).await?;
+            let artifact = find(transport, &args.store.store, key, Some(at)).await?;
             survey.add(key, artifact);
         }
         (key, _) => {
@@ -43,7 +44,7 @@ pub(super) async fn run(args: &VerifyArtifactsArgs, output: Output, verbose: u8)
                 let packs = transport.packs(&found).await?;
                 let history = History::read(transport, &found).await?;
                 if key.is_some() && history.is_empty() {
-                    return Err(super::catalog::none(&args.store, &found, None));
+                    return Err(super::catalog::none(&args.store.store, &found, None));
                 }
                 survey.add_history(&found, history, packs);
             }

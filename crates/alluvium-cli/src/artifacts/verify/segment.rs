@@ -1,29 +1,12 @@
 //! Whether a segment is what is told of it.
 
-use alluvium::artifact::{PackId, SegmentInfo, SegmentRef};
+use alluvium::KeyRange;
+use alluvium::artifact::SegmentInfo;
 use alluvium::segment::{SegmentError, SegmentReader};
-use alluvium::{ArtifactKey, KeyRange, Transport, TransportError};
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
 
 use crate::error::chain as told;
-
-/// Reads a segment. What is wrong with it, if its bytes are the right ones.
-pub(super) async fn check(
-    transport: &dyn Transport,
-    key: &ArtifactKey,
-    pack: PackId,
-    segment: &SegmentRef,
-) -> Result<Option<String>, TransportError> {
-    let bytes = transport.segment(key, pack, segment).await?;
-    let info = segment.info.clone();
-    let name = format!("{}.parquet of {}", info.sha256, key.pack(pack));
-    let checked = spawn_blocking(move || contents(&info, bytes)).await;
-    Ok(match checked {
-        Ok(found) => found.map(|why| format!("{name}: {why}")),
-        Err(error) => Some(format!("{name}: {error}")),
-    })
-}
+use crate::output::escaped;
 
 /// What in a segment is not as it is told. Its bytes have been checked.
 pub(super) fn contents(info: &SegmentInfo, bytes: Bytes) -> Option<String> {
@@ -76,7 +59,6 @@ fn read(info: &SegmentInfo, bytes: Bytes) -> Result<Option<SegmentInfo>, Segment
 }
 
 fn facts(info: &SegmentInfo) -> String {
-    use crate::output::escaped;
     format!(
         "{} rows, {} of them deletes, keys {} to {}, sequences {} to {}",
         info.rows,

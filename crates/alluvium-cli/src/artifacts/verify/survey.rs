@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use alluvium::artifact::{ManifestId, PackId, SegmentRef};
 use alluvium::{ArtifactKey, Transport, TransportError};
 
-use super::segment;
-use crate::artifacts::catalog::{Artifact, History, is_damage};
+use super::pack;
+use crate::artifacts::catalog::{Artifact, History};
 use crate::bar::Bar;
-use crate::error::chain as told;
 
 /// What a pack has in it, as some artifacts tell.
 struct Layout {
@@ -132,16 +131,12 @@ impl Survey {
     ) -> Result<(), TransportError> {
         for ((key, pack), layouts) in layouts {
             for layout in layouts {
-                for segment in &layout.segments {
-                    let found = segment::check(transport, key, *pack, segment).await;
-                    bar.advance(segment.info.length);
-                    let why = match found {
-                        Ok(None) => continue,
-                        Ok(Some(why)) => why,
-                        Err(error) if is_damage(error.kind()) => told(&error),
-                        Err(error) => return Err(error),
-                    };
-                    let path = format!("{}/{}.parquet", key.pack(*pack), segment.info.sha256);
+                let found = pack::check(transport, key, *pack, &layout.segments, bar).await?;
+                for (segment, why) in found {
+                    let mut path = key.pack(*pack);
+                    if let Some(sha256) = segment {
+                        path = format!("{path}/{sha256}.parquet");
+                    }
                     self.note(key, path, why, layout.needed_by.iter().copied());
                 }
             }
