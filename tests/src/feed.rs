@@ -33,6 +33,11 @@ impl Ledger {
         rows
     }
 
+    /// The sequence of the last message; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.steps().last().map_or(0, |(sequence, ..)| *sequence)
+    }
+
     /// How many messages there are.
     pub fn len(&self) -> u64 {
         self.steps().len() as u64
@@ -63,15 +68,26 @@ pub struct Feed {
 
 impl Feed {
     /// Feeds a bucket over `keys` keys until it is stopped or has stored `limit` messages. A message that is not
-    /// acknowledged is sent again under the same message id, so that it is stored once.
+    /// acknowledged is sent again under the same message id, so that it is stored once: feeds of one bucket have different seeds.
     pub fn start(context: jetstream::Context, bucket: &str, seed: u64, keys: u64, limit: u64) -> Self {
+        Self::start_with_lulls(context, bucket, seed, keys, limit, LULL)
+    }
+
+    /// The same, with so long a lull after every 20 messages.
+    pub fn start_with_lulls(
+        context: jetstream::Context,
+        bucket: &str,
+        seed: u64,
+        keys: u64,
+        limit: u64,
+        lull: Duration,
+    ) -> Self {
         let (ledger, stop) = (Ledger::default(), Arc::new(AtomicBool::new(false)));
         let task = tokio::spawn(run(
             context,
             bucket.to_owned(),
             Random(seed),
-            keys,
-            limit,
+            (keys, limit, lull),
             ledger.clone(),
             Arc::clone(&stop),
         ));
@@ -114,17 +130,17 @@ async fn run(
     context: jetstream::Context,
     bucket: String,
     mut random: Random,
-    keys: u64,
-    limit: u64,
+    (keys, limit, lull): (u64, u64, Duration),
     ledger: Ledger,
     stop: Arc<AtomicBool>,
 ) {
+    let seed = random.0;
     for step in 0..limit {
         if stop.load(Ordering::Relaxed) {
             return;
         }
         if step % BURST == 0 {
-            tokio::time::sleep(LULL).await;
+            tokio::time::sleep(lull).await;
         }
         let key = format!("key.{}", random.below(keys));
         let value = (random.below(4) > 0).then(|| {
@@ -134,7 +150,7 @@ async fn run(
             )
         });
         let mut headers = async_nats::HeaderMap::new();
-        headers.insert("Nats-Msg-Id", format!("{step}").as_str());
+        headers.insert("Nats-Msg-Id", format!("{seed}.{step}").as_str());
         if value.is_none() {
             headers.insert("KV-Operation", "DEL");
         }

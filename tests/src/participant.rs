@@ -8,11 +8,14 @@ mod place;
 pub mod state;
 pub mod told;
 
+use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -24,22 +27,23 @@ use crate::wait;
 /// How long it may say nothing before it is taken for stuck. On a busy machine it may take its time to start.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A running participant. Dropping it kills it, stopped or not.
+/// A running participant, which tells `T`. Dropping it kills it, stopped or not.
 #[derive(Debug)]
-pub struct Participant {
+pub struct Participant<T = Told> {
     process: Child,
     pid: Pid,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
+    tells: PhantomData<fn() -> T>,
 }
 
-impl Participant {
+impl<T: DeserializeOwned> Participant<T> {
     /// Starts the program at this path.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
-    pub async fn start(program: &str, orders: &Orders) -> Self {
+    pub async fn start(program: &str, orders: &impl Serialize) -> Self {
         let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -57,6 +61,7 @@ impl Participant {
             pid,
             input,
             output: BufReader::new(output).lines(),
+            tells: PhantomData,
         };
         let orders = serde_json::to_string(orders).expect("orders are JSON");
         participant.say(&orders).await;
@@ -81,7 +86,7 @@ impl Participant {
     /// # Panics
     ///
     /// If it says nothing for long, or ends.
-    pub async fn told(&mut self) -> Told {
+    pub async fn told(&mut self) -> T {
         let line = tokio::time::timeout(PATIENCE, self.output.next_line())
             .await
             .expect("the participant goes on")
@@ -119,7 +124,7 @@ impl Participant {
     /// # Panics
     ///
     /// If it has ended by itself.
-    pub async fn kill(mut self) -> Vec<Told> {
+    pub async fn kill(mut self) -> Vec<T> {
         kill_process(self.pid, Signal::KILL).expect("the participant is there");
         let status = self.process.wait().await.expect("the participant is there");
         assert_eq!(

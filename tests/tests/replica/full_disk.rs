@@ -1,64 +1,12 @@
 //! A disk that fills up under a replica: a small tmpfs. One clear error, the state as it was, and on it goes once there
 //! is room.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::Bucket;
 use alluvium_e2e::command::{alluvium, stored_cursor};
 use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::feed::Random;
 use alluvium_e2e::state::{open_table, rows};
-
-/// A small file system of its own. Dropping it unmounts it.
-struct SmallDisk {
-    directory: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn of(size: &str) -> Self {
-        let disk = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
-        disk.mount(&format!("size={size}"));
-        disk
-    }
-
-    fn resize(&self, size: &str) {
-        self.mount(&format!("remount,size={size}"));
-    }
-
-    fn mount(&self, options: &str) {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(self.path())
-            .output();
-        let mounted = mounted.expect("mount runs");
-        let said = String::from_utf8_lossy(&mounted.stderr);
-        assert!(
-            mounted.status.success(),
-            "a small tmpfs cannot be mounted, which takes root: {said}"
-        );
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn state(&self) -> PathBuf {
-        self.path().join("state")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("--lazy").arg(self.path()).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} stays mounted", self.path().display());
-        }
-    }
-}
+use alluvium_e2e::{NatsServer, SmallDisk};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
@@ -78,7 +26,7 @@ async fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     }
     for engine in EngineKind::ALL {
         let disk = SmallDisk::of("32m");
-        let state = disk.state();
+        let state = disk.path().join("state");
         let replicate = || async {
             let (url, state) = (server.url(), engine.url(&state));
             let arguments = [
