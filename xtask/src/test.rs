@@ -6,7 +6,7 @@
 //! | variable | is |
 //! |---|---|
 //! | `ALLUVIUM_NATS_SERVER` | the nats-server to start |
-//! | `ALLUVIUM_PYTHONPATH` | the directory that holds nats-py |
+//! | `ALLUVIUM_PYTHONPATH` | the directory that holds nats-py and DuckDB |
 //! | `ALLUVIUM_AZURITE` | the azurite-blob to start |
 //! | `ALLUVIUM_CEPH` | the directory whose `usr` holds Ceph; at full length only |
 //! | `ALLUVIUM_BIN` | the built `alluvium` command |

@@ -2,6 +2,7 @@
 //!
 //! One program for all of these, because each one links the engines and the client.
 
+mod duck;
 mod fleet;
 mod full_disk;
 mod kill;

