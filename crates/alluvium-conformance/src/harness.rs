@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use alluvium_core::lease::{CellSwap, LeaseCells};
 use alluvium_core::{
-    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, LeaseError, LeaseStore, StateBackend,
-    Table, TableError, Transport, TransportError,
+    BackendError, BackendOptions, CheckpointError, Checkpointer, Clock, CursorStore, CursorStoreError,
+    LeaseError, LeaseStore, StateBackend, Table, TableError, Transport, TransportError,
 };
 use alluvium_engine::{Engine, EngineBackend, EngineError, EngineTable};
 use async_trait::async_trait;
@@ -255,6 +255,44 @@ pub trait TransportHarness: Send + Sync + 'static {
         prefix: Key,
         request_timeout: Duration,
     ) -> Result<Arc<dyn Transport>, TransportError>;
+}
+
+/// Opens a [`CursorStore`] for the [`cursor_store`](crate::cursor_store) suite.
+#[async_trait]
+pub trait CursorStoreHarness: Send + Sync + 'static {
+    /// Opens the cursors that live in `dir`, an existing directory, as another process would: handles share nothing but
+    /// what is stored. Cursors that live elsewhere take the directory's name for the name of their place: no two tests have the
+    /// same. Where only one process at a time can have them, such as in an engine's table, or where they live in this
+    /// one, each call gives the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, unchanged.
+    async fn open_cursors(&self, dir: &Path) -> Result<Arc<dyn CursorStore>, CursorStoreError>;
+
+    /// Lets go of what is kept open in `dir`: a process that is to be killed opens it next.
+    async fn close_cursors(&self, dir: &Path) {
+        let _ = dir;
+    }
+
+    /// Puts bytes where the record of a cursor is, past the store.
+    async fn overwrite_record(&self, dir: &Path, name: &str, bytes: Bytes) {
+        let _ = (dir, name, bytes);
+        panic!(
+            "this test needs records that are bytes: say how to overwrite one, or name another form of the suite"
+        );
+    }
+
+    /// The name of the one cursor of most tests. For cursors in a table, that of the table.
+    fn name(&self) -> &'static str {
+        "../Mailer 1"
+    }
+
+    /// The table that the cursor is in, if it is in one.
+    async fn table(&self, dir: &Path) -> Option<Arc<dyn Table>> {
+        let _ = dir;
+        None
+    }
 }
 
 struct EngineTables(Arc<dyn Engine>);

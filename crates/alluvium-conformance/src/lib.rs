@@ -225,6 +225,34 @@
 //! # fn main() { alluvium_conformance::lease::o1_a_renewed_lease_lasts_longer(&Harness) }
 //! ```
 //!
+//! And who implements [`CursorStore`](alluvium_core::CursorStore):
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use alluvium_conformance::CursorStoreHarness;
+//! use alluvium_core::{CursorStore, CursorStoreError, cursor_store::cursor_key};
+//! # // Stands for cursors of somebody else.
+//! # use alluvium_engine::FileCursorStore as Mine;
+//!
+//! #[derive(Default)]
+//! struct Harness;
+//!
+//! #[async_trait::async_trait]
+//! impl CursorStoreHarness for Harness {
+//!     async fn open_cursors(&self, dir: &Path) -> Result<Arc<dyn CursorStore>, CursorStoreError> {
+//!         Ok(Arc::new(Mine::open(dir)?))
+//!     }
+//!
+//!     async fn overwrite_record(&self, dir: &Path, name: &str, bytes: bytes::Bytes) {
+//!         let key = cursor_key(name, '%').unwrap();
+//!         std::fs::write(dir.join(format!("cursors/{key}.ckpt")), bytes).unwrap();
+//!     }
+//! }
+//!
+//! alluvium_conformance::cursor_store_suite!(Harness);
+//! # fn main() { alluvium_conformance::cursor_store::o1_a_saved_record_comes_back(&Harness) }
+//! ```
+//!
 //! # What a backend can do
 //!
 //! Where backends may differ, the suite takes it as a word: `engine_suite!(Mine, volatile)` for an engine that keeps
@@ -252,6 +280,7 @@ pub mod backend;
 pub mod checkpointer;
 mod clock;
 mod content;
+pub mod cursor_store;
 mod damage;
 mod denied;
 pub mod engine;
@@ -271,8 +300,8 @@ pub use clock::ManualClock;
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use faulty::{Call, Fault, FaultyStore};
 pub use harness::{
-    BackendHarness, Capabilities, CheckpointerHarness, EngineHarness, LeaseHarness, TableHarness, Tables,
-    TransportHarness, overwrite_cell,
+    BackendHarness, Capabilities, CheckpointerHarness, CursorStoreHarness, EngineHarness, LeaseHarness,
+    TableHarness, Tables, TransportHarness, overwrite_cell,
 };
 pub use history::{History, TableModel};
 pub use process::ThisTest;

@@ -119,6 +119,22 @@ pub(crate) struct Victim {
 }
 
 impl Victim {
+    /// Waits for a report of this kind, and gives all reports that it made up to there. The child goes on.
+    pub(crate) fn wait_for(&mut self, mut found: impl FnMut(&str) -> bool) -> Vec<String> {
+        let mut reports = Vec::new();
+        let mut output = String::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => take(&line, &mut reports, &mut output),
+                Err(RecvTimeoutError::Disconnected) => self.fail("ended by itself", &output),
+                Err(RecvTimeoutError::Timeout) => self.fail("makes no progress", &output),
+            }
+            if reports.last().is_some_and(|report| found(report)) {
+                return reports;
+            }
+        }
+    }
+
     /// Waits for that many reports and for so many turns of a loop, kills the child, and gives all reports that it
     /// made.
     pub(crate) fn kill_after(mut self, count: u64, pause: u64) -> Vec<String> {

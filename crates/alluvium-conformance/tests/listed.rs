@@ -25,7 +25,8 @@ fn every_test_is_listed_in_its_suite_once() {
     let (table, rest) = rest.split_once("macro_rules! backend_suite").unwrap();
     let (backend, rest) = rest.split_once("macro_rules! checkpointer_suite").unwrap();
     let (checkpointer, rest) = rest.split_once("macro_rules! lease_suite").unwrap();
-    let (lease, transport) = rest.split_once("macro_rules! transport_suite").unwrap();
+    let (lease, rest) = rest.split_once("macro_rules! transport_suite").unwrap();
+    let (transport, cursor_store) = rest.split_once("macro_rules! cursor_store_suite").unwrap();
     for (folder, listing, least) in [
         ("engine", engine, 50),
         ("table", table, 40),
@@ -33,6 +34,7 @@ fn every_test_is_listed_in_its_suite_once() {
         ("checkpointer", checkpointer, 50),
         ("lease", lease, 16),
         ("transport", transport, 40),
+        ("cursor_store", cursor_store, 20),
     ] {
         let names = tests_in(folder);
         assert!(names.len() >= least, "only {} tests in {folder}", names.len());

@@ -5,24 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::lease::{Cell, CellSwap, LeaseCells, lease_key};
-use alluvium_core::{BoxError, Clock, ErrorKind, LeaseError, SystemClock};
-use async_nats::Client;
-use async_nats::jetstream::context::{
-    CreateKeyValueErrorKind, GetStreamErrorKind, KeyValueErrorKind, PublishErrorKind,
-};
-use async_nats::jetstream::kv::{self, UpdateError, UpdateErrorKind};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::jetstream::{self, Context, ErrorCode};
+use alluvium_core::{Clock, LeaseError, SystemClock};
+use async_nats::{Client, HeaderMap};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::headers;
+use crate::bucket::{self, Bucket, Failure, Options, Swap};
 use crate::subject;
-
-/// How often an update is tried where nothing shows whether it was done.
-const TRIES: u32 = 4;
-/// What is waited before the second try; longer before later ones.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Leases in a KV bucket: key `lease.<name>`, where the name is encoded by [`lease_key`] with `=`.
 ///
@@ -51,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// ```
 #[derive(Clone)]
 pub struct KvLeaseStore {
-    bucket: kv::Store,
+    bucket: Bucket,
     clock: Arc<dyn Clock>,
 }
 
@@ -59,36 +48,32 @@ pub struct KvLeaseStore {
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct KvLeaseStoreBuilder {
-    client: Client,
-    bucket: String,
-    prefix: String,
-    timeout: Duration,
-    create: Option<usize>,
+    options: Options,
     clock: Arc<dyn Clock>,
 }
 
 impl KvLeaseStoreBuilder {
     /// The bucket is in this JetStream domain.
     pub fn domain(mut self, domain: impl AsRef<str>) -> Self {
-        self.prefix = format!("$JS.{}.API", domain.as_ref());
+        self.options.prefix = format!("$JS.{}.API", domain.as_ref());
         self
     }
 
     /// The JetStream API is found below this subject, as an import from another account may have it.
     pub fn api_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        self.options.prefix = prefix.into();
         self
     }
 
     /// Until a request is given up that the server does not answer. 5 seconds by default.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.options.timeout = timeout;
         self
     }
 
     /// Creates the bucket if there is none, on so many servers.
     pub fn create(mut self, replicas: usize) -> Self {
-        self.create = Some(replicas);
+        self.options.create = Some(replicas);
         self
     }
 
@@ -105,102 +90,26 @@ impl KvLeaseStoreBuilder {
     /// [`LeaseError::Invalid`] for a name that no bucket can have; [`LeaseError::Storage`] of kind
     /// [`NotFound`](ErrorKind::NotFound) if there is no such bucket, and others if nobody answers, or the server says no.
     pub async fn open(self) -> Result<KvLeaseStore, LeaseError> {
-        if !subject::is_bucket(&self.bucket) {
+        let name = self.options.bucket.clone();
+        if !subject::is_bucket(&name) {
             return Err(LeaseError::Invalid(format!(
-                "{:?} cannot name a bucket: use A-Z a-z 0-9 _ -",
-                self.bucket
+                "{name:?} cannot name a bucket: use A-Z a-z 0-9 _ -"
             )));
         }
-        let context = jetstream::ContextBuilder::new()
-            .timeout(self.timeout)
-            .api_prefix(&self.prefix)
-            .build(self.client);
-        let bucket = match find(&context, &self.bucket).await {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.create.is_some() => {
-                let replicas = self.create.unwrap_or(1);
-                match create(&context, &self.bucket, replicas).await {
-                    Ok(()) => {}
-                    // Somebody else may have been there first, or the answer was lost: then it is there.
-                    Err(error) => match find(&context, &self.bucket).await {
-                        Ok(_) => {}
-                        Err(_) => return Err(error),
-                    },
-                }
-                find(&context, &self.bucket).await?
-            }
-            found => found?,
-        };
+        let opened = Bucket::open(self.options).await;
         Ok(KvLeaseStore {
-            bucket,
+            bucket: opened.map_err(|failure| storage(format!("the bucket {name}"), failure))?,
             clock: self.clock,
         })
     }
 }
 
-async fn find(context: &Context, bucket: &str) -> Result<kv::Store, LeaseError> {
-    context.get_key_value(bucket).await.map_err(|error| {
-        let kind = match error.kind() {
-            KeyValueErrorKind::InvalidStoreName => ErrorKind::Invalid,
-            KeyValueErrorKind::GetBucket | KeyValueErrorKind::JetStream => stream_error(&error),
-        };
-        storage("open", format!("the bucket {bucket}"), kind, error)
-    })
-}
-
-async fn create(context: &Context, bucket: &str, replicas: usize) -> Result<(), LeaseError> {
-    let config = kv::Config {
-        bucket: bucket.to_owned(),
-        description: "Alluvium's leases".to_owned(),
-        history: 1,
-        num_replicas: replicas,
-        ..kv::Config::default()
-    };
-    context.create_key_value(config).await.map(drop).map_err(|error| {
-        let kind = match error.kind() {
-            CreateKeyValueErrorKind::TimedOut | CreateKeyValueErrorKind::JetStream => ErrorKind::Transient,
-            CreateKeyValueErrorKind::BucketCreate => ErrorKind::Unavailable,
-            _ => ErrorKind::Invalid,
-        };
-        storage("create", format!("the bucket {bucket}"), kind, error)
-    })
-}
-
-/// What to do about a stream that could not be got.
-fn stream_error(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    for error in chain {
-        let Some(error) = error.downcast_ref::<jetstream::context::GetStreamError>() else {
-            continue;
-        };
-        return match error.kind() {
-            GetStreamErrorKind::JetStream(error) => api_error(&error),
-            GetStreamErrorKind::Request => ErrorKind::Transient,
-            _ => ErrorKind::Invalid,
-        };
-    }
-    ErrorKind::Transient
-}
-
-fn api_error(error: &jetstream::Error) -> ErrorKind {
-    match error.error_code() {
-        ErrorCode::STREAM_NOT_FOUND => ErrorKind::NotFound,
-        // The 500s are a server that starts, a cluster without a leader, resources that are short just now.
-        _ if error.code() >= 500 => ErrorKind::Transient,
-        _ => ErrorKind::Invalid,
-    }
-}
-
-fn storage(
-    doing: &'static str,
-    location: String,
-    kind: ErrorKind,
-    source: impl Into<BoxError>,
-) -> LeaseError {
+fn storage(location: String, failure: Failure) -> LeaseError {
     LeaseError::Storage {
-        doing,
+        doing: failure.doing,
         location,
-        kind,
-        source: source.into(),
+        kind: failure.kind,
+        source: failure.source,
     }
 }
 
@@ -217,11 +126,14 @@ impl KvLeaseStore {
     /// The same, with more to say.
     pub fn builder(client: Client, bucket: impl Into<String>) -> KvLeaseStoreBuilder {
         KvLeaseStoreBuilder {
-            client,
-            bucket: bucket.into(),
-            prefix: "$JS.API".to_owned(),
-            timeout: Duration::from_secs(5),
-            create: None,
+            options: Options {
+                client,
+                bucket: bucket.into(),
+                prefix: "$JS.API".to_owned(),
+                timeout: Duration::from_secs(5),
+                create: None,
+                description: "Alluvium's leases",
+            },
             clock: Arc::new(SystemClock),
         }
     }
@@ -230,38 +142,22 @@ impl KvLeaseStore {
         Ok(format!("lease.{}", lease_key(name, '=')?))
     }
 
-    async fn cell(&self, name: &str, key: &str) -> Result<Cell<u64>, LeaseError> {
-        let subject = format!("{}{key}", self.bucket.prefix);
-        // Not a direct get: any replica may answer that, with what was there before.
-        match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Cell {
-                content: headers::deleted(&message.headers)
-                    .is_none()
-                    .then_some(message.payload),
-                version: message.sequence,
-            }),
-            Err(error) => {
-                let kind = match error.kind() {
-                    LastRawMessageErrorKind::NoMessageFound => {
-                        return Ok(Cell {
-                            content: None,
-                            version: 0,
-                        });
-                    }
-                    LastRawMessageErrorKind::InvalidSubject => ErrorKind::Invalid,
-                    LastRawMessageErrorKind::JetStream(error) => api_error(&error),
-                    LastRawMessageErrorKind::Other => ErrorKind::Transient,
-                };
-                Err(storage("read", self.location(name), kind, error))
-            }
-        }
+    fn failed(&self, name: &str, failure: Failure) -> LeaseError {
+        storage(self.location(name), failure)
+    }
+}
+
+fn cell(found: bucket::Cell) -> Cell<u64> {
+    Cell {
+        content: found.content,
+        version: found.revision,
     }
 }
 
 impl fmt::Debug for KvLeaseStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KvLeaseStore")
-            .field("bucket", &self.bucket.name)
+            .field("bucket", &self.bucket.name())
             .finish_non_exhaustive()
     }
 }
@@ -269,7 +165,7 @@ impl fmt::Debug for KvLeaseStore {
 impl fmt::Debug for KvLeaseStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KvLeaseStoreBuilder")
-            .field("bucket", &self.bucket)
+            .field("bucket", &self.options.bucket)
             .finish_non_exhaustive()
     }
 }
@@ -284,60 +180,24 @@ impl LeaseCells for KvLeaseStore {
     }
 
     fn location(&self, name: &str) -> String {
-        format!("the lease {name:?} in the bucket {}", self.bucket.name)
+        format!("the lease {name:?} in the bucket {}", self.bucket.name())
     }
 
     async fn read_cell(&self, name: &str) -> Result<Cell<u64>, LeaseError> {
-        self.cell(name, &Self::key(name)?).await
+        let found = self.bucket.read(&Self::key(name)?).await;
+        found.map(cell).map_err(|failure| self.failed(name, failure))
     }
 
     async fn swap_cell(&self, name: &str, over: &u64, content: Bytes) -> Result<CellSwap<u64>, LeaseError> {
         let key = Self::key(name)?;
-        let mut tries = 0;
-        loop {
-            let Err(error) = self.bucket.update(&key, content.clone(), *over).await else {
-                return Ok(CellSwap::Done);
-            };
-            let kind = update_error(&error);
-            if kind != ErrorKind::Transient {
-                return Err(storage("write", self.location(name), kind, error));
-            }
-            // It may have been done; and what was sent again may be refused because the first time it was.
-            let now = self.cell(name, &key).await?;
-            if now.content.as_ref() == Some(&content) {
-                return Ok(CellSwap::Done);
-            }
-            if now.version != *over {
-                return Ok(CellSwap::Lost(now));
-            }
-            tries += 1;
-            if tries == TRIES {
-                return Err(storage("write", self.location(name), kind, error));
-            }
-            tracing::debug!(lease = name, %error, "an update is tried again");
-            tokio::time::sleep(PAUSE * tries).await;
-        }
-    }
-}
-
-/// What an update that failed asks for; transient is, too, what may have been done.
-fn update_error(error: &UpdateError) -> ErrorKind {
-    match error.kind() {
-        UpdateErrorKind::InvalidKey => ErrorKind::Invalid,
-        UpdateErrorKind::TimedOut | UpdateErrorKind::WrongLastRevision => ErrorKind::Transient,
-        UpdateErrorKind::Other => {
-            let publish = std::error::Error::source(error)
-                .and_then(|source| source.downcast_ref::<jetstream::context::PublishError>());
-            let refused = publish
-                .and_then(std::error::Error::source)
-                .and_then(|source| source.downcast_ref::<jetstream::Error>());
-            match (publish.map(jetstream::context::PublishError::kind), refused) {
-                (Some(PublishErrorKind::StreamNotFound), _) => ErrorKind::NotFound,
-                (Some(PublishErrorKind::MaxPayloadExceeded), _) => ErrorKind::Invalid,
-                // A bucket that is full or closed, a sealed stream: an operator has to act.
-                (_, Some(error)) if error.code() < 500 => ErrorKind::Unavailable,
-                _ => ErrorKind::Transient,
-            }
+        // No two records are the same, so what is there and is this one was written by this call.
+        let is_own = |cell: &bucket::Cell| cell.content.as_ref() == Some(&content);
+        let headers = HeaderMap::new();
+        let swapped = self.bucket.swap(&key, *over, (&headers, &content), is_own);
+        match swapped.await {
+            Ok(Swap::Done(_)) => Ok(CellSwap::Done),
+            Ok(Swap::Lost(now)) => Ok(CellSwap::Lost(cell(now))),
+            Err(failure) => Err(self.failed(name, failure)),
         }
     }
 }

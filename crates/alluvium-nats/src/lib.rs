@@ -1,5 +1,5 @@
 //! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log), [`StreamLog`] is
-//! any stream, and [`KvLeaseStore`] keeps leases in a bucket.
+//! any stream. [`KvLeaseStore`] keeps leases in a bucket, and [`KvCursorStore`] cursors.
 //!
 //! It works on the user's own [`async_nats::Client`]: addresses, TLS, credentials and reconnecting stay theirs.
 //! While that client goes on reconnecting, a reader goes on reading, however long it takes; what it has given it
@@ -25,8 +25,10 @@
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
 
 mod api;
+mod bucket;
 mod builder;
 mod consumer;
+mod cursor_store;
 mod headers;
 mod jetstream;
 mod kv_log;
@@ -37,6 +39,7 @@ mod stream_log;
 mod subject;
 
 pub use builder::LogBuilder;
+pub use cursor_store::{KvCursorStore, KvCursorStoreBuilder};
 pub use kv_log::{KvLog, KvLogBuilder};
 pub use lease::{KvLeaseStore, KvLeaseStoreBuilder};
 pub use stream_log::{StreamLog, StreamLogBuilder};

@@ -45,16 +45,17 @@ struct Readme;
 
 pub use alluvium_core::*;
 pub use alluvium_engine::{
-    Engine, EngineBackend, EngineError, EngineSnapshot, EngineStats, EngineTable, Space, StateDir,
-    StateDirError, WriteBatch,
+    Engine, EngineBackend, EngineError, EngineSnapshot, EngineStats, EngineTable, FileCursorStore, Space,
+    StateDir, StateDirError, TableCursorStore, WriteBatch,
 };
 #[cfg(feature = "fjall")]
 pub use alluvium_fjall::{FjallEngine, FjallOptions};
 #[cfg(feature = "memory")]
-pub use alluvium_memory::{MemoryEngine, MemoryLeaseStore, MemoryLog, MemoryOptions};
+pub use alluvium_memory::{MemoryCursorStore, MemoryEngine, MemoryLeaseStore, MemoryLog, MemoryOptions};
 #[cfg(feature = "nats")]
 pub use alluvium_nats::{
-    KvLeaseStore, KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder, StreamLog, StreamLogBuilder,
+    KvCursorStore, KvCursorStoreBuilder, KvLeaseStore, KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder,
+    StreamLog, StreamLogBuilder,
 };
 #[cfg(feature = "object-store")]
 pub use alluvium_object_store::{
@@ -66,9 +67,10 @@ pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
     ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, BootstrapStatus, Bootstrapped,
     ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
-    Exporter, Fetched, LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError,
-    RecoveryReport, Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason,
-    Skipped, SkippedArtifact, SourceMismatch, State, Status, Subscription, SubscriptionError, fetch_artifact,
+    Exporter, Fetched, Gap, GapReason, Gaps, LatestFound, LogCursor, LogCursorBuilder, LogCursorError,
+    MAX_COLLECTED_BYTES, Missing, OnLoss, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
+    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason, Skipped,
+    SkippedArtifact, SourceMismatch, StartAt, State, Status, Subscription, SubscriptionError, fetch_artifact,
 };
 
 pub use alluvium_segment as segment;

@@ -1,4 +1,4 @@
-//! Who tests the tests? Engines, tables, backends, checkpointers and lease stores that are sound but for one
+//! Who tests the tests? Engines, tables, backends, checkpointers, lease and cursor stores that are sound but for one
 //! fault, and the tests that have to find it.
 //!
 //! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
@@ -6,6 +6,7 @@
 
 mod backend;
 mod checkpointer;
+mod cursor_store;
 mod engine;
 mod lease;
 mod table;
