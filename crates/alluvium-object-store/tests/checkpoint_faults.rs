@@ -1,6 +1,8 @@
 //! Every request of a run goes wrong in turn, in every way. `_latest` names a whole checkpoint all the time, and nothing
 //! that was told to anybody is taken back.
 
+mod every_call;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,35 +247,4 @@ async fn assert_nothing_is_left(store: &Arc<InMemory>, run: &Run) {
     assert!(garbage.is_empty(), "{garbage:?} is left");
 }
 
-async fn at_every_call(fault: Fault) {
-    let mut call = 1;
-    while run(fault, call).await {
-        call += 1;
-    }
-    assert!(call > 60, "the run has made {call} calls");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_fails() {
-    at_every_call(Fault::Fail).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_never_answered() {
-    at_every_call(Fault::TimeOut).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_done_and_the_answer_lost() {
-    at_every_call(Fault::LoseTheAnswer).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_before_a_call() {
-    at_every_call(Fault::CrashBefore).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_after_a_call() {
-    at_every_call(Fault::CrashAfter).await;
-}
+every_call::faults!(run, at_least: 60);

@@ -1,5 +1,7 @@
 //! Every request of a run goes wrong in turn, in every way. Nothing that was told to anybody is taken back.
 
+mod every_call;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,35 +193,4 @@ async fn run(fault: Fault, call: u64) -> bool {
     faulty.calls() >= call
 }
 
-async fn at_every_call(fault: Fault) {
-    let mut call = 1;
-    while run(fault, call).await {
-        call += 1;
-    }
-    assert!(call > 20, "the run has made {call} calls");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_fails() {
-    at_every_call(Fault::Fail).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_never_answered() {
-    at_every_call(Fault::TimeOut).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_done_and_the_answer_lost() {
-    at_every_call(Fault::LoseTheAnswer).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_before_a_call() {
-    at_every_call(Fault::CrashBefore).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_after_a_call() {
-    at_every_call(Fault::CrashAfter).await;
-}
+every_call::faults!(run, at_least: 20);

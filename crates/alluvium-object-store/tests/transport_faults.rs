@@ -1,12 +1,14 @@
 //! Every request of a run goes wrong in turn, in every way. The newest artifact and the history are whole all the time, and
 //! nothing that was told to anybody is taken back.
 
+mod every_call;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_conformance::{Fault, FaultyStore, opaque_segment};
-use alluvium_core::artifact::{ArtifactManifest, Draft, ManifestId, Outcome};
+use alluvium_core::artifact::{ArtifactManifest, Draft, Outcome};
 use alluvium_core::{
     ArtifactKey, Cursor, ErrorKind, LogIdentity, Mode, RetentionPolicy, Scope, Sequence, Timestamp,
     Transport as _, TransportError,
@@ -62,18 +64,8 @@ fn content(sequence: u64, number: u32) -> Bytes {
     format!("{sequence}/{number};").repeat(200).into()
 }
 
-type Newest = Option<(ManifestId, ArtifactManifest)>;
-
-/// The newest artifact, with its name.
-async fn newest(transport: &ObjectStoreTransport) -> Result<Newest, TransportError> {
-    let Some(id) = transport.history(&key()).await?.pop() else {
-        return Ok(None);
-    };
-    Ok(Some((id, transport.manifest_of(&key(), id).await?)))
-}
-
 async fn publish(transport: &ObjectStoreTransport, sequence: u64, whole: bool) -> Result<(), TransportError> {
-    let newest = newest(transport).await?;
+    let newest = transport.newest(&key()).await?;
     if let Some((id, _)) = &newest
         && id.sequence().get() == sequence
     {
@@ -203,35 +195,4 @@ async fn run(fault: Fault, call: u64) -> bool {
     faulty.calls() >= call
 }
 
-async fn at_every_call(fault: Fault) {
-    let mut call = 1;
-    while run(fault, call).await {
-        call += 1;
-    }
-    assert!(call > 40, "the run has made {call} calls");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_fails() {
-    at_every_call(Fault::Fail).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_never_answered() {
-    at_every_call(Fault::TimeOut).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_done_and_the_answer_lost() {
-    at_every_call(Fault::LoseTheAnswer).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_before_a_call() {
-    at_every_call(Fault::CrashBefore).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crash_after_a_call() {
-    at_every_call(Fault::CrashAfter).await;
-}
+every_call::faults!(run, at_least: 40);

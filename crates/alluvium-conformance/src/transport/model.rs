@@ -8,7 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 use super::place::{
-    Handle, Place, assert_history, assert_whole, at_once, base, draft, published, routes, superseded, upload,
+    Handle, Place, assert_history, assert_whole, at_once, base, draft, newest_of, published, routes,
+    superseded, upload,
 };
 use crate::support::{block_on, cut_off, length, property};
 use crate::{Fault, FaultyStore, TransportHarness};
@@ -122,26 +123,22 @@ async fn run(place: &Place<'_>, operations: &[Operation]) {
 
 /// Whether what has died was published.
 async fn look(handle: &Handle, model: &mut Model) {
-    let Some(newest) = handle.manifest(&routes()).await.unwrap() else {
-        return;
-    };
-    if newest.cursor.sequence.get() == model.sequence {
-        let id = *handle.history(&routes()).await.unwrap().last().unwrap();
-        model.all.push(Published::new(id, newest, 0));
-    }
+    let newest = newest_of(handle, &routes()).await;
+    let published = newest.filter(|newest| newest.id.sequence().get() == model.sequence);
+    model.all.extend(published);
 }
 
 async fn check(handle: &Handle, model: &Model) {
     let key = routes();
-    let newest = handle.manifest(&key).await.unwrap();
-    let expected = model.all.last().map(|newest| &newest.manifest);
-    assert_eq!(newest.as_ref(), expected);
+    let newest = newest_of(handle, &key).await;
+    let named = |one: &Published| (one.id, one.manifest.clone());
+    assert_eq!(newest.as_ref().map(named), model.all.last().map(named));
     let history = handle.history(&key).await.unwrap();
     assert!(
         history.iter().eq(model.all.iter().map(|one| &one.id)),
         "{history:?}"
     );
     if let Some(newest) = newest {
-        assert_whole(handle, &key, &newest).await;
+        assert_whole(handle, &key, &newest.manifest).await;
     }
 }

@@ -5,8 +5,8 @@ use alluvium_core::{Cursor, LogIdentity, Mode, Scope, Sequence, Timestamp, Trans
 use futures_util::{StreamExt as _, stream};
 
 use super::place::{
-    assert_history, at_once, base, draft, log, publish, published, routes, segments, stream_of, superseded,
-    upload, with_place,
+    assert_history, at_once, base, draft, log, newest_of, publish, published, routes, segments, stream_of,
+    superseded, upload, with_place,
 };
 use crate::TransportHarness;
 use crate::support::refused;
@@ -61,12 +61,10 @@ pub fn o3_who_is_overtaken_meanwhile_is_superseded(harness: &dyn TransportHarnes
             }
             let slow = stream_of(first).chain(stream::once(meanwhile).flatten()).boxed();
             let outcome = handle.upload(&key, draft(Some(&newest), faster + 1), slow).await;
-            let by = superseded(outcome);
-            assert_eq!(by.cursor.sequence, Sequence::new(faster));
-            let id = *handle.history(&key).await.unwrap().last().unwrap();
-            let manifest = handle.manifest_of(&key, id).await.unwrap();
-            assert_eq!(manifest, by);
-            all.push(alluvium_core::artifact::Published::new(id, manifest, 0));
+            let by = newest_of(&handle, &key).await.unwrap();
+            assert_eq!(superseded(outcome), by.manifest);
+            assert_eq!(by.id.sequence(), Sequence::new(faster));
+            all.push(by);
             assert_history(&handle, &key, &all).await;
             handle.prune(&key, at_once(u32::MAX)).await.unwrap();
             assert_eq!(handle.packs(&key).await.unwrap().len(), all.len());
@@ -121,10 +119,8 @@ pub fn o3_a_log_that_was_created_again_is_ahead(harness: &dyn TransportHarness) 
         let mut again = base(&first, 3);
         again.cursor = Cursor::start_of(later).at(Sequence::new(3), again.cursor.timestamp);
         let second = published(upload(&handle, &key, again, &[90]).await);
-        assert_eq!(
-            handle.manifest(&key).await.unwrap(),
-            Some(second.manifest.clone())
-        );
+        let newest = handle.newest(&key).await.unwrap();
+        assert_eq!(newest, Some((second.id, second.manifest.clone())));
         // And there is no way back to the old one.
         let back = upload(&handle, &key, base(&second, 20), &[70]).await;
         assert_eq!(superseded(back), second.manifest);

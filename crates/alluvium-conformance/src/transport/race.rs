@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alluvium_core::Sequence;
 use alluvium_core::artifact::{Outcome, Published};
 
-use super::place::{Handle, Place, assert_history, at_once, draft, routes, upload};
+use super::place::{Handle, Place, assert_history, at_once, draft, newest_of, routes, upload};
 use crate::TransportHarness;
 use crate::support::{block_on, length};
 
@@ -102,16 +102,9 @@ async fn go_on(handle: Handle, number: u64, times: u64) -> Vec<Published> {
                 newest = Some((*own).clone());
                 published.push(*own);
             }
-            Ok(_) => newest = newest_of(&handle).await,
+            Ok(_) => newest = newest_of(&handle, &key).await,
             Err(error) => panic!("{error:?}"),
         }
     }
     published
-}
-
-/// The newest artifact, with its name.
-async fn newest_of(handle: &Handle) -> Option<Published> {
-    let id = *handle.history(&routes()).await.unwrap().last()?;
-    let manifest = handle.manifest_of(&routes(), id).await.unwrap();
-    Some(Published::new(id, manifest, 0))
 }
