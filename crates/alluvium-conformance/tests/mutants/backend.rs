@@ -5,7 +5,7 @@ mod sinner;
 use alluvium_conformance::{BackendHarness, backend as suite};
 
 use self::sinner::{Sin, Sinful};
-use super::{assert_found, assert_sound};
+use super::{assert_each_finds, assert_found};
 
 mod sound {
     use super::Sinful;
@@ -24,10 +24,7 @@ const MODEL: Test = suite::o1_o2_o3_o5_o6_random_operations_leave_what_they_leav
 
 #[track_caller]
 fn found(sin: Sin, tests: &[(Test, &str)]) {
-    for (test, expected) in tests {
-        assert_sound(|| test(&Sinful(Sin::None)));
-        assert_found(|| test(&Sinful(sin)), expected);
-    }
+    assert_each_finds(tests, |test| test(&Sinful(Sin::None)), |test| test(&Sinful(sin)));
 }
 
 #[test]

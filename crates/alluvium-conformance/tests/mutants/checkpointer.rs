@@ -5,7 +5,7 @@ mod sinner;
 use alluvium_conformance::{CheckpointerHarness, checkpointer as suite};
 
 use self::sinner::{Sin, Sinful};
-use super::{assert_found, assert_sound};
+use super::assert_each_finds;
 
 type Test = fn(&dyn CheckpointerHarness);
 
@@ -16,10 +16,7 @@ const MODEL: Test = suite::o1_o4_o5_o7_random_operations_leave_what_they_leave_i
 
 #[track_caller]
 fn found(sin: Sin, tests: &[(Test, &str)]) {
-    for (test, expected) in tests {
-        assert_sound(|| test(&Sinful(Sin::None)));
-        assert_found(|| test(&Sinful(sin)), expected);
-    }
+    assert_each_finds(tests, |test| test(&Sinful(Sin::None)), |test| test(&Sinful(sin)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use alluvium_engine::FileCursorStore;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{assert_found, assert_sound};
+use super::{assert_each_finds, assert_found};
 
 type Test = fn(&dyn CursorStoreHarness);
 
@@ -159,10 +159,11 @@ impl HeldCursor for SinfulHeld {
 
 #[track_caller]
 fn found(sin: Sin, tests: &[(Test, &str)]) {
-    for (test, expected) in tests {
-        assert_sound(|| test(&Sinful(Sin::None, None)));
-        assert_found(|| test(&Sinful(sin, None)), expected);
-    }
+    assert_each_finds(
+        tests,
+        |test| test(&Sinful(Sin::None, None)),
+        |test| test(&Sinful(sin, None)),
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use alluvium_engine::{
 use alluvium_memory::{MemoryEngine, MemoryOptions};
 use bytes::Bytes;
 
-use super::{assert_found, assert_sound};
+use super::{assert_each_finds, assert_found};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -236,10 +236,11 @@ type Test = fn(&dyn EngineHarness);
 
 #[track_caller]
 fn found(fault: Fault, tests: &[(Test, &str)]) {
-    for (test, expected) in tests {
-        assert_sound(|| test(&Mutant(Fault::None)));
-        assert_found(|| test(&Mutant(fault)), expected);
-    }
+    assert_each_finds(
+        tests,
+        |test| test(&Mutant(Fault::None)),
+        |test| test(&Mutant(fault)),
+    );
 }
 
 #[test]

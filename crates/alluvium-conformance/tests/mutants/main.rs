@@ -1,5 +1,5 @@
-//! Who tests the tests? Engines, tables, backends, checkpointers, lease and cursor stores that are sound but for one
-//! fault, and the tests that have to find it.
+//! Who tests the tests? Engines, tables, backends, checkpointers, lease and cursor stores, and transports that are sound but for
+//! one fault, and the tests that have to find it.
 //!
 //! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
 //! is about this promise fails. The same tests pass without the fault.
@@ -10,8 +10,21 @@ mod cursor_store;
 mod engine;
 mod lease;
 mod table;
+mod transport;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
+/// The store in memory of a place: there is one for each.
+fn memory_at(dir: &Path) -> Arc<dyn ObjectStore> {
+    static STORES: LazyLock<Mutex<HashMap<PathBuf, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
+    Arc::clone(STORES.lock().unwrap().entry(dir.to_owned()).or_default()) as _
+}
 
 /// What the test of the kit said.
 fn complaint(check: impl FnOnce()) -> Option<String> {
@@ -36,4 +49,13 @@ fn assert_found(check: impl FnOnce(), expected: &str) {
 #[track_caller]
 fn assert_sound(check: impl FnOnce()) {
     assert_eq!(complaint(check), None, "a sound engine is blamed");
+}
+
+/// Fails unless each of these tests finds the fault, for the reason that is expected, and finds nothing without it.
+#[track_caller]
+fn assert_each_finds<T: Copy>(tests: &[(T, &str)], sound: impl Fn(T), faulty: impl Fn(T)) {
+    for (test, expected) in tests {
+        assert_sound(|| sound(*test));
+        assert_found(|| faulty(*test), expected);
+    }
 }

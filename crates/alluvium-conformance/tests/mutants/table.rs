@@ -13,7 +13,7 @@ use alluvium_core::{
 use alluvium_engine::{Engine, EngineError};
 use alluvium_memory::{MemoryEngine, MemoryOptions};
 
-use super::{assert_found, assert_sound};
+use super::{assert_each_finds, assert_found};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -254,10 +254,11 @@ type Test = fn(&dyn TableHarness);
 
 #[track_caller]
 fn found(fault: Fault, tests: &[(Test, &str)]) {
-    for (test, expected) in tests {
-        assert_sound(|| test(&Mutant(Fault::None)));
-        assert_found(|| test(&Mutant(fault)), expected);
-    }
+    assert_each_finds(
+        tests,
+        |test| test(&Mutant(Fault::None)),
+        |test| test(&Mutant(fault)),
+    );
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! A checkpointer in memory that is sound, but for one sin if it is told to.
 
-use std::collections::HashMap;
 use std::io;
-use std::path::{Path as FsPath, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::path::Path as FsPath;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_conformance::CheckpointerHarness;
@@ -18,6 +17,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+
+use crate::memory_at;
 
 /// What a checkpointer can do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,7 @@ impl Default for Sinful {
 #[async_trait]
 impl CheckpointerHarness for Sinful {
     async fn open_store(&self, dir: &FsPath) -> Arc<dyn ObjectStore> {
-        static STORES: LazyLock<Mutex<HashMap<PathBuf, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
-        Arc::clone(STORES.lock().unwrap().entry(dir.to_owned()).or_default()) as _
+        memory_at(dir)
     }
 
     async fn open_checkpointer(
