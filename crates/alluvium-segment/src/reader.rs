@@ -1,31 +1,37 @@
 //! Reading a segment. Whatever the bytes are, they are rows or an error.
+//!
+//! The footer is read by the `parquet` crate, after its length has been looked at, and so are the values in a page. Where pages are,
+//! how long they are and how they are decompressed is read here: [`footer`], [`pages`].
 
-use std::ops::{Bound, RangeBounds as _};
+mod footer;
+mod page_header;
+mod pages;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use alluvium_core::artifact::MAX_SEGMENT_BYTES;
-use alluvium_core::{ChunkIter, Chunks, KeyRange, Sequence, Timestamp};
-use bytes::{Bytes, BytesMut};
-use parquet::basic::Compression;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
-use parquet::schema::types::Type;
 use std::sync::Arc;
 
-use crate::writer::SCHEMA;
-use crate::{MAX_SEGMENT_ROWS, Rows, SegmentError, SegmentRow};
+use alluvium_core::{ChunkIter, Chunks, KeyRange, Sequence, Timestamp};
+use bytes::{Bytes, BytesMut};
+use parquet::basic::Encoding;
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
+
+use crate::writer::COLUMNS;
+use crate::{Rows, SegmentError, SegmentRow};
+use footer::Group;
+use pages::{Column, Pages};
+
+pub(crate) use footer::MAX_GROUPS;
 
 /// Rows that are decoded in one go.
 const CHUNK: usize = 1_024;
-/// The most bytes that a column of a row group has when it is decompressed: what compresses better than this is a bomb.
-const MAX_COLUMN_BYTES: i64 = 2 * MAX_SEGMENT_BYTES.cast_signed();
 
 /// An open segment.
 pub struct SegmentReader<R: ChunkReader + 'static> {
-    file: Arc<SerializedFileReader<R>>,
+    file: Arc<R>,
+    groups: Vec<Group>,
 }
 
 impl<R: ChunkReader + 'static> SegmentReader<R> {
@@ -33,25 +39,18 @@ impl<R: ChunkReader + 'static> SegmentReader<R> {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Corrupt`] for what is no segment; those of the file.
+    /// [`SegmentError::Corrupt`] for what is no segment; [`SegmentError::Newer`] for one of a newer Alluvium; those of the file.
     pub fn open(from: R) -> Result<Self, SegmentError> {
-        let length = from.len();
-        let file = guarded(|| SerializedFileReader::new(from).map_err(damaged))?;
-        let metadata = file.metadata();
-        if fields(metadata.file_metadata().schema()) != fields(&SCHEMA) {
-            return Err(SegmentError::corrupt("its columns are not those of a segment"));
-        }
-        for group in metadata.row_groups() {
-            check_group(group, length)?;
-        }
-        Ok(Self { file: Arc::new(file) })
+        let groups = guarded(|| footer::read(&from))?;
+        Ok(Self {
+            file: Arc::new(from),
+            groups,
+        })
     }
 
     /// How many rows it has, deletes included.
     pub fn len(&self) -> u64 {
-        let groups = self.file.metadata().row_groups().iter();
-        // They have been checked.
-        groups.map(|group| group.num_rows().unsigned_abs()).sum()
+        self.groups.iter().map(|group| group.rows as u64).sum()
     }
 
     /// Whether there is no row in it, which no segment that Alluvium writes is.
@@ -61,13 +60,11 @@ impl<R: ChunkReader + 'static> SegmentReader<R> {
 
     /// The rows in a range, in strictly rising key order. Only row groups that can have some are read.
     pub fn rows(&self, range: &KeyRange) -> Rows {
-        let metadata = self.file.metadata();
-        let groups =
-            (0..metadata.num_row_groups()).filter(|group| may_have(metadata.row_group(*group), range));
+        let groups = self.groups.iter().filter(|group| group.may_have(range));
         ChunkIter::new(Reading {
             file: Arc::clone(&self.file),
-            groups: groups.collect::<Vec<_>>().into_iter(),
-            columns: None,
+            groups: groups.cloned().collect::<Vec<_>>().into_iter(),
+            current: None,
             last_key: None,
             range: range.clone(),
         })
@@ -80,72 +77,12 @@ impl<R: ChunkReader + 'static> std::fmt::Debug for SegmentReader<R> {
     }
 }
 
-/// The columns that a schema has, as far as it matters how they are read.
-fn fields(
-    schema: &Type,
-) -> Vec<(
-    String,
-    Option<parquet::basic::Type>,
-    Option<parquet::basic::Repetition>,
-)> {
-    if !schema.is_group() {
-        return Vec::new();
-    }
-    let field = |field: &Arc<Type>| {
-        let info = field.get_basic_info();
-        let physical = field.is_primitive().then(|| field.get_physical_type());
-        let repetition = info.has_repetition().then(|| info.repetition());
-        (info.name().to_owned(), physical, repetition)
-    };
-    schema.get_fields().iter().map(field).collect()
-}
-
-/// Whether a row group can be what its footer tells.
-fn check_group(group: &RowGroupMetaData, length: u64) -> Result<(), SegmentError> {
-    let rows = group.num_rows();
-    if rows < 1 || rows.unsigned_abs() > MAX_SEGMENT_ROWS as u64 {
-        return Err(SegmentError::corrupt(format!("a row group of {rows} rows")));
-    }
-    for column in group.columns() {
-        let (start, size) = (column.data_page_offset(), column.compressed_size());
-        let end = start.checked_add(size).filter(|_| start >= 0 && size >= 0);
-        if end.is_none_or(|end| end.unsigned_abs() > length) || column.dictionary_page_offset().is_some() {
-            return Err(SegmentError::corrupt("a column that is not in the file"));
-        }
-        if !(0..=MAX_COLUMN_BYTES).contains(&column.uncompressed_size()) {
-            return Err(SegmentError::corrupt("a column that is longer than any of ours"));
-        }
-        if column.num_values() != rows || !matches!(column.compression(), Compression::ZSTD(_)) {
-            return Err(SegmentError::corrupt("a column that is none of ours"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a row group can have a row of the range, by its statistics: these may be bounds that were rounded.
-fn may_have(group: &RowGroupMetaData, range: &KeyRange) -> bool {
-    let Some(statistics) = group.columns().first().and_then(|keys| keys.statistics()) else {
-        return true;
-    };
-    let below = |key: &[u8]| match range.start_bound() {
-        Bound::Included(start) => key < start,
-        Bound::Excluded(start) => key <= start,
-        Bound::Unbounded => false,
-    };
-    let above = |key: &[u8]| match range.end_bound() {
-        Bound::Included(end) => key > end,
-        Bound::Excluded(end) => key >= end,
-        Bound::Unbounded => false,
-    };
-    !statistics.max_bytes_opt().is_some_and(below) && !statistics.min_bytes_opt().is_some_and(above)
-}
-
 /// Rows that are being read.
 struct Reading<R: ChunkReader + 'static> {
-    file: Arc<SerializedFileReader<R>>,
+    file: Arc<R>,
     /// The row groups that are still to be read.
-    groups: std::vec::IntoIter<usize>,
-    columns: Option<Columns>,
+    groups: std::vec::IntoIter<Group>,
+    current: Option<(Group, Columns)>,
     last_key: Option<Bytes>,
     range: KeyRange,
 }
@@ -164,16 +101,21 @@ impl<R: ChunkReader + 'static> Chunks<SegmentRow, SegmentError> for Reading<R> {
     fn append_next(&mut self, rows: &mut Vec<SegmentRow>) -> Result<(), SegmentError> {
         let before = rows.len();
         while rows.len() == before {
-            let Some(columns) = self.columns.as_mut().filter(|columns| columns.rows > 0) else {
+            let current = self.current.as_mut().filter(|(_, columns)| columns.rows > 0);
+            let Some((group, columns)) = current else {
                 let Some(group) = self.groups.next() else {
                     return Ok(());
                 };
-                self.columns = Some(guarded(|| Columns::open(&self.file, group))?);
+                let columns = guarded(|| Columns::open(&self.file, &group))?;
+                self.current = Some((group, columns));
                 continue;
             };
             for row in guarded(|| columns.next())? {
                 if self.last_key.as_ref().is_some_and(|last| *last >= row.key) {
                     return Err(SegmentError::corrupt("its keys do not rise"));
+                }
+                if !group.is_told(&row.key) {
+                    return Err(SegmentError::corrupt("a key that its row group does not tell of"));
                 }
                 self.last_key = Some(row.key.clone());
                 if self.range.contains(&row.key) {
@@ -186,27 +128,14 @@ impl<R: ChunkReader + 'static> Chunks<SegmentRow, SegmentError> for Reading<R> {
 }
 
 impl Columns {
-    fn open<R: ChunkReader + 'static>(
-        file: &SerializedFileReader<R>,
-        group: usize,
-    ) -> Result<Self, SegmentError> {
-        let group = file.get_row_group(group).map_err(damaged)?;
-        let column = |number| group.get_column_reader(number).map_err(damaged);
-        let other = || SegmentError::corrupt("its columns are not those of a segment");
-        let bytes = |number| match column(number)? {
-            ColumnReader::ByteArrayColumnReader(column) => Ok(column),
-            _ => Err(other()),
-        };
-        let numbers = |number| match column(number)? {
-            ColumnReader::Int64ColumnReader(column) => Ok(column),
-            _ => Err(other()),
-        };
+    fn open<R: ChunkReader + 'static>(file: &Arc<R>, group: &Group) -> Result<Self, SegmentError> {
+        let [keys, sequences, timestamps, values] = group.columns;
         Ok(Self {
-            keys: bytes(0)?,
-            sequences: numbers(1)?,
-            timestamps: numbers(2)?,
-            values: bytes(3)?,
-            rows: usize::try_from(group.metadata().num_rows()).unwrap_or(0),
+            keys: open(file, 0, keys, Encoding::PLAIN)?,
+            sequences: open(file, 1, sequences, Encoding::DELTA_BINARY_PACKED)?,
+            timestamps: open(file, 2, timestamps, Encoding::DELTA_BINARY_PACKED)?,
+            values: open(file, 3, values, Encoding::PLAIN)?,
+            rows: group.rows,
         })
     }
 
@@ -224,8 +153,8 @@ impl Columns {
         let mut rows = Vec::with_capacity(count);
         for index in 0..count {
             let sequence = sequences.get(index).copied().ok_or_else(ended)?;
-            if sequence < 0 {
-                return Err(SegmentError::corrupt("a sequence below zero"));
+            if sequence < 1 {
+                return Err(SegmentError::corrupt("a sequence that no message has"));
             }
             let value = match there.get(index).ok_or_else(ended)? {
                 0 => None,
@@ -241,6 +170,17 @@ impl Columns {
         self.rows -= count;
         Ok(rows)
     }
+}
+
+/// A column, from its first value on.
+fn open<R: ChunkReader + 'static, T: DataType>(
+    file: &Arc<R>,
+    number: usize,
+    column: Column,
+    encoding: Encoding,
+) -> Result<ColumnReaderImpl<T>, SegmentError> {
+    let pages = Pages::new(Arc::clone(file), column, encoding).map_err(damaged)?;
+    Ok(ColumnReaderImpl::new(COLUMNS.column(number), Box::new(pages)))
 }
 
 /// The next so many values of a column. `there` is told which of the rows have one.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 
 use alluvium_core::Digest;
-use alluvium_core::artifact::SegmentInfo;
+use alluvium_core::artifact::{MAX_SEGMENT_BYTES, SegmentInfo};
 use bytes::Bytes;
 use parquet::basic::{
     Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel,
@@ -14,15 +14,20 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::types::{ColumnPath, Type, TypePtr};
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 use sha2::{Digest as _, Sha256};
 
+use crate::reader::MAX_GROUPS;
 use crate::{MAX_SEGMENT_ROWS, SegmentError, SegmentRow};
 
 pub(crate) const KEY: &str = "key";
 pub(crate) const SEQUENCE: &str = "sequence";
 pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const VALUE: &str = "value";
+
+/// The version of what is written, and where in the footer it is.
+pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT_KEY: &str = "alluvium.segment";
 
 /// A row group ends with the row that brings it to so many bytes, before they are encoded.
 const GROUP_BYTES: usize = 16 << 20;
@@ -31,7 +36,7 @@ const GROUP_BYTES: usize = 16 << 20;
 ///
 /// # Errors
 ///
-/// [`SegmentError::Invalid`] for no rows at all, or rows out of order.
+/// [`SegmentError::Invalid`] for no rows at all, rows out of order, a sequence of zero, or more than a segment can be.
 pub fn encode(rows: &[SegmentRow]) -> Result<(SegmentInfo, Bytes), SegmentError> {
     let raw: usize = rows.iter().map(SegmentRow::len_bytes).sum();
     let mut writer = SegmentWriter::new(Vec::with_capacity(raw + raw / 32 + 4_096))?;
@@ -105,7 +110,7 @@ impl<W: Write + Send> SegmentWriter<W> {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Invalid`] if there was no row; those of what it is written to.
+    /// [`SegmentError::Invalid`] if there was no row, or more than a segment can be; those of what it is written to.
     pub fn finish(mut self) -> Result<(SegmentInfo, W), SegmentError> {
         if !self.group.is_empty() {
             self.write_group(&[])?;
@@ -114,6 +119,12 @@ impl<W: Write + Send> SegmentWriter<W> {
             return Err(SegmentError::Invalid("a segment has at least one row".to_owned()));
         };
         let written = self.file.into_inner().map_err(failed)?;
+        if written.length > MAX_SEGMENT_BYTES {
+            return Err(SegmentError::Invalid(format!(
+                "the segment takes {} bytes, at most {MAX_SEGMENT_BYTES} are read: cut the rows into several",
+                written.length
+            )));
+        }
         let info = SegmentInfo {
             sha256: Digest::from_bytes(written.hasher.finalize().into()),
             length: written.length,
@@ -129,9 +140,9 @@ impl<W: Write + Send> SegmentWriter<W> {
     }
 
     fn tell(&mut self, row: &SegmentRow) -> Result<(), SegmentError> {
-        if i64::try_from(row.sequence.get()).is_err() {
+        if i64::try_from(row.sequence.get()).map_or(true, |sequence| sequence < 1) {
             return Err(SegmentError::Invalid(format!(
-                "sequence {} is more than a segment can hold",
+                "sequence {} is none that a message has",
                 row.sequence
             )));
         }
@@ -165,6 +176,11 @@ impl<W: Write + Send> SegmentWriter<W> {
     fn write_group(&mut self, rows: &[SegmentRow]) -> Result<(), SegmentError> {
         let held = std::mem::take(&mut self.group);
         self.group_bytes = 0;
+        if self.file.flushed_row_groups().len() >= MAX_GROUPS {
+            return Err(SegmentError::Invalid(format!(
+                "a segment has at most {MAX_GROUPS} row groups: cut the rows into several"
+            )));
+        }
         let rows = || held.iter().chain(rows);
         let mut group = self.file.next_row_group().map_err(failed)?;
         let keys: Vec<ByteArray> = rows().map(|row| row.key.clone().into()).collect();
@@ -255,10 +271,14 @@ pub(crate) static SCHEMA: LazyLock<TypePtr> = LazyLock::new(|| {
     Arc::new(schema.expect("a group of columns always builds"))
 });
 
+/// The same, as the decoder wants them.
+pub(crate) static COLUMNS: LazyLock<SchemaDescriptor> =
+    LazyLock::new(|| SchemaDescriptor::new(SCHEMA.clone()));
+
 static PROPERTIES: LazyLock<Arc<WriterProperties>> = LazyLock::new(|| {
     let column = |name: &str| ColumnPath::from(name);
     let level = ZstdLevel::try_new(1).unwrap_or_default();
-    let version = KeyValue::new("alluvium.segment".to_owned(), "1".to_owned());
+    let version = KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_string());
     let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("alluvium".to_owned())
