@@ -12,6 +12,8 @@ const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     tree.texts("Cargo.toml")
         .filter(|(path, text)| path.ends_with("/Cargo.toml") && text.contains("[package]"))
+        // A workspace of its own (the fuzz targets) has nothing to take from this one.
+        .filter(|(_, text)| !text.lines().any(|line| line.trim() == "[workspace]"))
         .flat_map(|(path, text)| check_one(path, text))
         .collect()
 }
