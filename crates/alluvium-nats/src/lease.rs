@@ -88,7 +88,7 @@ impl KvLeaseStoreBuilder {
     /// # Errors
     ///
     /// [`LeaseError::Invalid`] for a name that no bucket can have; [`LeaseError::Storage`] of kind
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such bucket, and others if nobody answers, or the server says no.
+    /// [`NotFound`](alluvium_core::ErrorKind::NotFound) if there is no such bucket, and others if nobody answers, or the server says no.
     pub async fn open(self) -> Result<KvLeaseStore, LeaseError> {
         let name = self.options.bucket.clone();
         if !subject::is_bucket(&name) {

@@ -31,7 +31,12 @@ pub use gaps::{Gap, GapReason, Gaps, Missing};
 use gaps::GapBuffer;
 use reading::Reading;
 
-/// A position in a log that moves only after the work: see the [module](self) of its source for what it promises.
+/// A position in a log that moves only after the work.
+///
+/// Every message in scope that the log holds when its turn comes is given at least once, in order between two roll-backs, and the
+/// stored cursor never lies after one that was not given, nor after one that was given after the last
+/// [`commit`](LogCursor::commit) was called. What went from the log before it was given is told, as far as it can be known, by
+/// [`take_gaps`](LogCursor::take_gaps).
 ///
 /// ```
 /// use std::sync::Arc;

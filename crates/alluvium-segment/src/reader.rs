@@ -6,6 +6,7 @@
 mod footer;
 mod page_header;
 mod pages;
+mod thrift;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -11,8 +11,8 @@ use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader, R
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::Type;
 
-use super::damaged;
 use super::pages::Column;
+use super::{damaged, thrift};
 use crate::writer::{FORMAT, FORMAT_KEY, SCHEMA};
 use crate::{MAX_SEGMENT_ROWS, SegmentError};
 
@@ -92,6 +92,9 @@ pub(super) fn read(from: &impl ChunkReader) -> Result<Vec<Group>, SegmentError> 
         return Err(none());
     }
     let footer = from.get_bytes(start, footer).map_err(damaged)?;
+    if !thrift::is_one_struct(&footer) {
+        return Err(SegmentError::corrupt("a footer that no segment has"));
+    }
     let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(damaged)?;
     check_format(metadata.file_metadata())?;
     if fields(metadata.file_metadata().schema()) != fields(&SCHEMA) {

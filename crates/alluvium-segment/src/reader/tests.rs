@@ -288,3 +288,13 @@ fn what_is_parquet_and_no_segment_is_refused() {
         assert!(matches!(error, SegmentError::Corrupt(_)), "{error:?}");
     }
 }
+
+/// Found by fuzzing: a footer of a few bytes that takes the `parquet` crate seconds to pass over.
+#[test]
+fn a_footer_that_tells_of_more_than_it_holds_is_refused_before_it_is_decoded() {
+    let slow = include_bytes!("../../../../fuzz/seeds/segment/slow_footer");
+    let error = SegmentReader::open(Bytes::from_static(slow)).unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(source, "a footer that no segment has");
+}
