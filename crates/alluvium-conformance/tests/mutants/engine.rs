@@ -1,5 +1,6 @@
 //! Engines with one fault each.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
@@ -14,6 +15,9 @@ use bytes::Bytes;
 
 use super::{assert_each_finds, assert_found};
 
+/// How many commits are held back.
+const BEHIND: usize = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -21,8 +25,8 @@ enum Fault {
     OneSpaceOnly,
     /// A commit is made space by space.
     SpaceBySpace,
-    /// A commit returns when the one before it is made.
-    OneCommitBehind,
+    /// A commit returns when one is made that is [`BEHIND`] before it.
+    CommitsBehind,
     /// A snapshot reads what is there when it is asked.
     MovingSnapshot,
     /// A dropped space is there again when it is made again.
@@ -64,7 +68,7 @@ impl EngineHarness for Mutant {
         Ok(Arc::new(Broken {
             inner: Arc::new(inner),
             fault: self.0,
-            held_back: Mutex::new(None),
+            held_back: Mutex::default(),
             dropped: Mutex::new(Vec::new()),
             lock: RwLock::new(()),
         }))
@@ -78,7 +82,7 @@ impl EngineHarness for Mutant {
 struct Broken {
     inner: Arc<dyn Engine>,
     fault: Fault,
-    held_back: Mutex<Option<WriteBatch>>,
+    held_back: Mutex<VecDeque<WriteBatch>>,
     dropped: Mutex<Vec<String>>,
     lock: RwLock<()>,
 }
@@ -145,10 +149,17 @@ impl Engine for Broken {
             Fault::SpaceBySpace => by_space(batch)
                 .into_iter()
                 .try_for_each(|batch| self.inner.commit(batch)),
-            Fault::OneCommitBehind => match self.held_back.lock().unwrap().replace(batch) {
-                Some(before) => self.inner.commit(before),
-                None => Ok(()),
-            },
+            Fault::CommitsBehind => {
+                let mut held_back = self.held_back.lock().unwrap();
+                held_back.push_back(batch);
+                // By one alone a kill could come just after it is made up for.
+                if held_back.len() <= BEHIND {
+                    return Ok(());
+                }
+                held_back
+                    .pop_front()
+                    .map_or(Ok(()), |before| self.inner.commit(before))
+            }
             _ => self.inner.commit(batch),
         }
     }
@@ -193,7 +204,7 @@ impl Engine for Broken {
     }
 
     fn close(&self) -> Result<(), EngineError> {
-        if let Some(batch) = self.held_back.lock().unwrap().take() {
+        for batch in self.held_back.lock().unwrap().drain(..) {
             self.inner.commit(batch)?;
         }
         self.inner.close()
@@ -292,10 +303,10 @@ fn a_commit_made_space_by_space_and_killed() {
 #[test]
 fn a_commit_that_returns_too_early() {
     let test = ThisTest::at(concat!(module_path!(), "::a_commit_that_returns_too_early"));
-    let fault = || suite::o2_returned_commits_survive_a_kill_in_order(&Mutant(Fault::OneCommitBehind), test);
+    let fault = || suite::o2_returned_commits_survive_a_kill_in_order(&Mutant(Fault::CommitsBehind), test);
     assert_found(fault, "had returned");
     found(
-        Fault::OneCommitBehind,
+        Fault::CommitsBehind,
         &[(
             suite::o2_a_returned_commit_survives_a_drop_without_a_close,
             "opened again after commit",

@@ -53,17 +53,24 @@ pub async fn many_are_deleted_at_once(server: &dyn StoreServer) {
     let (kept, unwanted) = written.split_at(10);
     let missing = [key("bulk", "never-there")];
     let all: Vec<_> = unwanted.iter().chain(&missing).cloned().collect();
-    let results: Vec<_> = store
-        .delete_stream(stream::iter(all).map(Ok).boxed())
-        .collect()
-        .await;
-    let errors: Vec<_> = results
-        .iter()
-        .filter_map(|result| result.as_ref().err())
-        .collect();
-    // Whether it is one that something was not there is the service's own choice.
-    let missed = errors.iter().all(|error| matches!(error, Error::NotFound { .. }));
-    assert!(missed && errors.len() <= 1, "{errors:?}");
+    let delete = || async {
+        let answers = store.delete_stream(stream::iter(all.clone()).map(Ok).boxed());
+        let answers: Vec<_> = answers.collect().await;
+        let errors = answers.into_iter().filter_map(Result::err);
+        // Whether it is one that something was not there is the service's own choice.
+        errors
+            .filter(|error| !matches!(error, Error::NotFound { .. }))
+            .collect::<Vec<_>>()
+    };
+    // The client does not repeat this by itself, and a server may break a connection that was silent for long.
+    let mut errors = delete().await;
+    for _ in 0..3 {
+        if errors.is_empty() {
+            break;
+        }
+        errors = delete().await;
+    }
+    assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(list(store, &Path::from("bulk"), None).await, kept);
     for key in kept {
         store.delete(key).await.unwrap();
