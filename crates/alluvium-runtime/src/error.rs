@@ -93,3 +93,10 @@ impl std::fmt::Display for Chain<'_> {
         f.write_str(&said)
     }
 }
+
+/// What a panic says, if it is a text.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -24,6 +24,7 @@ mod error;
 mod log_cursor;
 mod recovery;
 mod replica;
+mod worker;
 
 pub use artifact::{
     ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ExportError,
@@ -39,3 +40,7 @@ pub use recovery::{
     Restorable, Restored, Seekable, Skipped, SourceMismatch,
 };
 pub use replica::{BootstrapStatus, Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};
+pub use worker::{
+    Action, DeadLetters, Delivery, Handler, HandlerError, Parked, RestartPolicy, Worker, WorkerBuilder,
+    WorkerError, WorkerEvent, WorkerState, WorkerStatus,
+};

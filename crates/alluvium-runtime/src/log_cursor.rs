@@ -125,6 +125,15 @@ impl LogCursor {
     /// one of kind [`Transient`](alluvium_core::ErrorKind::Transient) is repeated after a pause. [`LogCursorError::Lost`] if the
     /// position means nothing in the log any more, and it was not said that it may go on.
     pub async fn poll_batch(&mut self, max: usize) -> Result<Vec<Change>, LogCursorError> {
+        self.poll_within(max, usize::MAX).await
+    }
+
+    /// The same, of which all messages but the last together have fewer bytes than this.
+    pub(crate) async fn poll_within(
+        &mut self,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Change>, LogCursorError> {
         if max == 0 {
             return Ok(Vec::new());
         }
@@ -137,8 +146,7 @@ impl LogCursor {
                 continue;
             };
             if !reading.buffer.is_empty() {
-                let count = max.min(reading.buffer.len());
-                let batch: Vec<Change> = reading.buffer.drain(..count).collect();
+                let batch = reading.take(max, max_bytes);
                 if let Some(last) = batch.last() {
                     self.position = self.position.at(last.sequence, last.timestamp);
                 }
@@ -227,7 +235,7 @@ impl LogCursor {
 
     /// How far the work is done if it is done for everything that was given. Past what the scope leaves out, if that is all
     /// there is.
-    async fn done_up_to(&self) -> Cursor {
+    async fn done_up_to(&mut self) -> Cursor {
         let passed = match &self.reading {
             Some(reading) if reading.buffer.is_empty() => reading.caught_up,
             _ => None,

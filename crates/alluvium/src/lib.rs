@@ -65,12 +65,14 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, BootstrapStatus, Bootstrapped,
-    ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
-    Exporter, Fetched, Gap, GapReason, Gaps, LatestFound, LogCursor, LogCursorBuilder, LogCursorError,
-    MAX_COLLECTED_BYTES, Missing, OnLoss, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
-    Replica, ReplicaBuilder, ReplicaError, Restorable, Restored, Round, Seekable, SkipReason, Skipped,
-    SkippedArtifact, SourceMismatch, StartAt, State, Status, Subscription, SubscriptionError, fetch_artifact,
+    Action, ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, BootstrapStatus,
+    Bootstrapped, DeadLetters, Delivery, ExportError, ExportOptions, ExportProgress, ExportReport,
+    ExportSchedule, ExportStatus, Exported, Exporter, Fetched, Gap, GapReason, Gaps, Handler, HandlerError,
+    LatestFound, LogCursor, LogCursorBuilder, LogCursorError, MAX_COLLECTED_BYTES, Missing, OnLoss, Parked,
+    Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport, Replica, ReplicaBuilder, ReplicaError,
+    RestartPolicy, Restorable, Restored, Round, Seekable, SkipReason, Skipped, SkippedArtifact,
+    SourceMismatch, StartAt, State, Status, Subscription, SubscriptionError, Worker, WorkerBuilder,
+    WorkerError, WorkerEvent, WorkerState, WorkerStatus, fetch_artifact,
 };
 
 pub use alluvium_segment as segment;

@@ -59,6 +59,11 @@ impl LogCursorBuilder {
         }
     }
 
+    /// The name that the position is kept under, if it is kept.
+    pub fn name(&self) -> Option<&str> {
+        self.store.as_ref().map(|(_, name)| name.as_str())
+    }
+
     /// The position is kept in this store under this name, which is taken over. Without, it lasts as long as the
     /// [`LogCursor`].
     pub fn held_in(mut self, store: Arc<dyn CursorStore>, name: impl Into<String>) -> Self {

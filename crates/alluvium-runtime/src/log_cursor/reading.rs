@@ -44,6 +44,22 @@ impl Reading {
         }
     }
 
+    /// What has arrived, the first of it in any case: until it is so many messages or so many bytes.
+    pub(super) fn take(&mut self, max: usize, max_bytes: usize) -> Vec<Change> {
+        let mut bytes = 0_usize;
+        let count = self
+            .buffer
+            .iter()
+            .take(max)
+            .take_while(|change| {
+                let room = bytes == 0 || bytes < max_bytes;
+                bytes = bytes.saturating_add(change.len_bytes());
+                room
+            })
+            .count();
+        self.buffer.drain(..count).collect()
+    }
+
     /// Waits for something to arrive, and takes what is there. Cancel-safe.
     pub(super) async fn fill(&mut self, scope: &Scope) {
         let everything = scope.is_all();

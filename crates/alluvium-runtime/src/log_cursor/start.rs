@@ -70,7 +70,7 @@ impl LogCursor {
     }
 
     /// When the message was stored that the log holds at the position.
-    async fn timestamp_at_position(&self, bounds: &Bounds) -> Result<Option<Timestamp>, LogError> {
+    async fn timestamp_at_position(&mut self, bounds: &Bounds) -> Result<Option<Timestamp>, LogError> {
         let sequence = self.position.sequence;
         if self.position.log != bounds.log || sequence == Sequence::ZERO || sequence > bounds.last {
             return Ok(None);

@@ -1,6 +1,5 @@
 //! The applying thread: takes what has arrived, gives it to the hook, commits it, tells of it.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +11,7 @@ use super::queue::{Arrival, Work};
 use super::reconcile::Reconcile;
 use super::status::{State, Status};
 use crate::ReplicaError;
+use crate::error::panic_message;
 
 /// What is given every batch before it is committed.
 pub(super) type Hook = Box<dyn FnMut(&Batch) -> Result<(), BoxError> + Send>;
@@ -254,10 +254,4 @@ fn gather(batch: &mut Gathered, arrivals: &mut mpsc::UnboundedReceiver<Arrival>)
         }
     }
     None
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

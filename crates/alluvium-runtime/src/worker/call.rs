@@ -1,0 +1,106 @@
+//! How a handler is called, and waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alluvium_core::BoxError;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::time::timeout;
+
+use super::handler::Inner;
+use super::{Action, Delivery, Handler, HandlerError, WorkerError};
+use crate::error::panic_message;
+
+/// How long a handler that was told to end is waited for.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A handler that blocks.
+pub(super) type BlockingHandler = dyn Fn(&Delivery) -> Result<Action, BoxError> + Send + Sync;
+
+/// How the handler is called.
+pub(super) enum Runner {
+    Async(Arc<dyn Handler>),
+    Blocking(Arc<BlockingHandler>),
+}
+
+/// What came of calling the handler.
+pub(super) enum Outcome {
+    Done(Action),
+    Failed(HandlerError),
+    /// The worker was to stop, and the deadline for the delivery was over.
+    Abandoned,
+}
+
+/// Calls the handler.
+pub(super) struct Caller {
+    pub(super) runner: Runner,
+    /// How long it may take for a delivery.
+    pub(super) timeout: Option<Duration>,
+    /// How long once the worker is to stop.
+    pub(super) shutdown_deadline: Duration,
+}
+
+impl Caller {
+    /// Has the delivery handled, as long as that may take.
+    pub(super) async fn call(
+        &self,
+        inner: &Arc<Inner>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Outcome, WorkerError> {
+        let delivery = inner.delivery();
+        let mut running = match &self.runner {
+            Runner::Async(handler) => {
+                let handler = Arc::clone(handler);
+                tokio::spawn(async move { handler.handle(delivery).await })
+            }
+            Runner::Blocking(handler) => {
+                let handler = Arc::clone(handler);
+                tokio::task::spawn_blocking(move || handler(&delivery))
+            }
+        };
+        let started = tokio::time::Instant::now();
+        let mut stop = stop.clone();
+        let (allowed, deadline) = (self.timeout, self.shutdown_deadline);
+        let over = async {
+            match allowed {
+                Some(allowed) => tokio::time::sleep(allowed).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            // An error says that the handle is gone, which is to stop, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(deadline).await;
+        };
+        let late = tokio::select! {
+            biased;
+            joined = &mut running => return Ok(outcome(joined)),
+            () = over => allowed.map(HandlerError::TimedOut),
+            () = stopped => None,
+        };
+        inner.cancel();
+        running.abort();
+        match timeout(CANCEL_PATIENCE, &mut running).await {
+            Err(_) => Err(WorkerError::Stuck {
+                on: inner.evidence.clone(),
+                waited: started.elapsed(),
+            }),
+            Ok(Err(joined)) if joined.is_cancelled() => Ok(late.map_or(Outcome::Abandoned, Outcome::Failed)),
+            // It was done at the last moment.
+            Ok(joined) => Ok(outcome(joined)),
+        }
+    }
+}
+
+fn outcome(joined: Result<Result<Action, BoxError>, JoinError>) -> Outcome {
+    match joined {
+        Ok(Ok(action)) => Outcome::Done(action),
+        Ok(Err(error)) => Outcome::Failed(HandlerError::Failed(error)),
+        Err(joined) => Outcome::Failed(HandlerError::Panicked {
+            message: joined
+                .try_into_panic()
+                .map_or_else(|joined| joined.to_string(), |panic| panic_message(panic.as_ref())),
+        }),
+    }
+}
