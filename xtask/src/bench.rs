@@ -14,12 +14,12 @@ use crate::test::Environment;
 /// What to measure, and how to say it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this benchmark: hydrate, freshness, resume, read, epoch or checkpoint.
+    /// Only this benchmark: hydrate, freshness, resume, read, epoch, checkpoint or artifact.
     name: Option<String>,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
-    /// Of the benchmarks epoch and checkpoint, measure this storage alone, called as in their report: rocksdb+fsync, say.
+    /// Of the benchmarks epoch, checkpoint and artifact, measure this storage alone, called as in their report: rocksdb+fsync, say.
     #[arg(long, value_name = "STORAGE")]
     only: Option<String>,
 }
