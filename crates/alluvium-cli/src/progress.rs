@@ -2,7 +2,7 @@
 //! `--json` an object on every change of state and every second.
 //!
 //! ```text
-//! {"event":"start","plan":"fill|resume|reconcile","from":1,…}    once
+//! {"event":"start","plan":"fill|resume|reconcile|restore","from":1,…}    once
 //! {"event":"status","state":"bootstrapping|filling|live|stalled|…","cursor":…,"log_last":…,"lag":…,"rate":…,…}
 //! {"event":"end","state":"stopped|failed","read":…,"changes":…,"seconds":…,…}    last
 //! ```
@@ -24,6 +24,9 @@ fn for_people(status: &Status) -> String {
         Some(Plan::Resume { from }) if status.started_at.is_none() => format!("filling from {from}"),
         Some(Plan::Resume { from }) => format!("resuming at {from}"),
         Some(Plan::Reconcile(reason)) => format!("reconciling: {reason}"),
+        Some(Plan::Restore { reason, artifact }) => {
+            format!("restoring the artifact at {}: {reason}", artifact.sequence)
+        }
         Some(Plan::Refuse(reason)) => format!("refused: {reason}"),
         None => "starting".to_owned(),
     }
@@ -36,6 +39,9 @@ fn for_programs(status: &Status) -> Value {
         }
         Some(Plan::Resume { from }) => json!({ "plan": "resume", "from": from.get() }),
         Some(Plan::Reconcile(reason)) => json!({ "plan": "reconcile", "reason": reason.to_string() }),
+        Some(Plan::Restore { reason, artifact }) => {
+            json!({ "plan": "restore", "artifact": artifact.sequence.get(), "reason": reason.to_string() })
+        }
         Some(Plan::Refuse(reason)) => json!({ "plan": "refuse", "reason": reason.to_string() }),
         None => json!({}),
     }

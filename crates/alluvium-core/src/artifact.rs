@@ -25,6 +25,7 @@ use crate::{BoxError, ByteStream, Cursor, Mode, RetentionPolicy, Scope, Sequence
 
 pub use error::TransportError;
 pub use export::{BaseReason, ExportInput, ExportPlan, ExportPolicy, plan_export};
+pub(crate) use fit::check_facts;
 pub use fit::{FitInput, Unfit, check_fit};
 pub use id::{ManifestId, PackId};
 pub use manifest::{ARTIFACT_FORMAT, ArtifactManifest, MAX_ARTIFACT_MANIFEST_BYTES, Run};

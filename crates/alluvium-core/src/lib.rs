@@ -66,7 +66,10 @@ pub use headers::Headers;
 pub use lease::{Acquired, Lease, LeaseError, LeaseRecord, LeaseStore};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
 pub use mode::Mode;
-pub use plan::{Plan, PlanInput, ReconcileReason, RefuseReason, plan};
+pub use plan::{
+    Hindrance, NewestArtifact, Plan, PlanInput, ReconcileReason, RefuseReason, RestoreReason, plan,
+    unlisted_is_deleted,
+};
 pub use position::{Sequence, Timestamp};
 pub use range::KeyRange;
 pub use retention::RetentionPolicy;

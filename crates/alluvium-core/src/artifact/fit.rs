@@ -1,7 +1,7 @@
 //! Whether an artifact is of any use to a table: a decision without I/O.
 
 use super::ArtifactManifest;
-use crate::{Bounds, Mode, Scope, Sequence, Timestamp};
+use crate::{Bounds, Cursor, Mode, Scope, Sequence, Timestamp};
 
 /// Everything that the decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +93,16 @@ pub enum Unfit {
 ///
 /// Why not.
 pub fn check_fit(manifest: &ArtifactManifest, input: &FitInput<'_>) -> Result<(), Unfit> {
-    let cursor = &manifest.cursor;
+    check_facts(&manifest.cursor, &manifest.scope, manifest.mode, input)
+}
+
+/// The same, of an artifact of which no more is known.
+pub(crate) fn check_facts(
+    cursor: &Cursor,
+    scope: &Scope,
+    mode: Mode,
+    input: &FitInput<'_>,
+) -> Result<(), Unfit> {
     let log = || cursor.log.name.clone();
     if cursor.log.name != input.log {
         return Err(Unfit::OtherLog {
@@ -101,15 +110,15 @@ pub fn check_fit(manifest: &ArtifactManifest, input: &FitInput<'_>) -> Result<()
             wanted: input.log.to_owned(),
         });
     }
-    if !manifest.scope.covers(input.scope) {
+    if !scope.covers(input.scope) {
         return Err(Unfit::Scope {
-            found: manifest.scope.clone(),
+            found: scope.clone(),
             wanted: input.scope.clone(),
         });
     }
-    if manifest.mode != input.mode {
+    if mode != input.mode {
         return Err(Unfit::Mode {
-            found: manifest.mode,
+            found: mode,
             wanted: input.mode,
         });
     }

@@ -62,10 +62,15 @@ fn the_whole_input_space_agrees_with_the_oracle() {
                             seen += 1;
                             let input = PlanInput {
                                 bound_to,
+                                scope: &Scope::all(),
+                                mode: Mode::Mirror,
                                 cursor: cursor.as_ref(),
                                 has_rows,
+                                has_evicted: false,
+                                vanished: false,
                                 bounds: &bounds,
                                 at_cursor,
+                                newest: None,
                             };
                             check(&input);
                         }
@@ -102,7 +107,7 @@ fn check(input: &PlanInput<'_>) {
             let applied = input.cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
             assert!(from > applied, "{input:?}: {from} was applied already");
         }
-        Plan::Refuse(_) => panic!("{input:?} was refused: {decided:?}"),
+        Plan::Restore { .. } | Plan::Refuse(_) => panic!("{input:?}: {decided:?}"),
     }
 }
 
@@ -112,10 +117,15 @@ fn a_cursor_alone_names_its_log_too() {
     let bounds = bounds(1, 0);
     let input = PlanInput {
         bound_to: None,
+        scope: &Scope::all(),
+        mode: Mode::Mirror,
         cursor: Some(&cursor),
         has_rows: false,
+        has_evicted: false,
+        vanished: false,
         bounds: &bounds,
         at_cursor: None,
+        newest: None,
     };
     assert!(matches!(plan(&input), Plan::Refuse(_)));
 }

@@ -1,7 +1,7 @@
 //! Where a cursor begins, and how it goes on from a log that it meets again.
 
 use alluvium_core::{
-    Bounds, Cursor, Log, LogError, Plan, PlanInput, ReconcileReason, Sequence, Timestamp, plan,
+    Bounds, Cursor, Log, LogError, Mode, Plan, PlanInput, ReconcileReason, Sequence, Timestamp, plan,
 };
 
 use super::gaps::{Gap, GapReason, Missing};
@@ -42,15 +42,23 @@ impl LogCursor {
         let at_cursor = self.timestamp_at_position(&bounds).await?;
         let input = PlanInput {
             bound_to: Some(&self.position.log.name),
+            scope: &self.scope,
+            // What is gone from the log is told as a gap, whatever the log evicts.
+            mode: Mode::Mirror,
             cursor: Some(&self.position),
             // There is something that messages which are gone would have changed: the work.
             has_rows: true,
+            has_evicted: false,
+            vanished: false,
             bounds: &bounds,
             at_cursor,
+            newest: None,
         };
         let from = match plan(&input) {
             Plan::Resume { from } => from,
             Plan::Reconcile(reason) => self.after_a_loss(reason, &bounds).await?,
+            // Not without an artifact; what it would replace is lost all the same.
+            Plan::Restore { .. } => self.after_a_loss(ReconcileReason::Overrun, &bounds).await?,
             Plan::Refuse(reason) => return Err(LogCursorError::Refused(reason)),
         };
         let stream = match self.log.read(from, &self.scope).await {

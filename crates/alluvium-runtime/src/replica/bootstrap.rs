@@ -125,7 +125,7 @@ fn tell(status: &watch::Sender<Status>, change: impl FnOnce(&mut BootstrapStatus
 /// Whether a table that goes on like this may be better off with an artifact.
 fn may_be_wanted(plan: &Plan) -> bool {
     match plan {
-        Plan::Resume { .. } => true,
+        Plan::Resume { .. } | Plan::Restore { .. } => true,
         // For these it has to list what the log holds, unless an artifact is ahead of what is lost.
         Plan::Reconcile(reason) => matches!(reason, ReconcileReason::Overrun | ReconcileReason::Interrupted),
         Plan::Refuse(_) => false,

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use alluvium_core::{
-    Bounds, Change, Cursor, ErrorKind, KeyRange, Log, LogError, LogEvent, LogIdentity, LogStream, Plan,
+    Bounds, Change, Cursor, ErrorKind, KeyRange, Log, LogError, LogEvent, LogIdentity, LogStream, Mode, Plan,
     PlanInput, Scope, Sequence, Table, plan,
 };
 use backoff::ExponentialBackoff;
@@ -231,10 +231,15 @@ impl Driver {
         };
         let plan = plan(&PlanInput {
             bound_to: binding.as_ref().map(|binding| binding.log.as_str()),
+            scope: &self.scope,
+            mode: Mode::Mirror,
             cursor: cursor.as_ref(),
             has_rows,
+            has_evicted: false,
+            vanished: false,
             bounds: &bounds,
             at_cursor,
+            newest: None,
         });
         self.status.send_modify(|status| {
             status.log_last = bounds.last;
@@ -258,6 +263,11 @@ impl Driver {
             let from = match course.plan {
                 Plan::Resume { from } => from,
                 Plan::Reconcile(reason) => {
+                    tracing::info!(table = self.table.name(), %reason, "reconciling");
+                    self.reconcile(&course.log).await?.next()
+                }
+                // Of a mirror, what the log lists is always right.
+                Plan::Restore { reason, .. } => {
                     tracing::info!(table = self.table.name(), %reason, "reconciling");
                     self.reconcile(&course.log).await?.next()
                 }
