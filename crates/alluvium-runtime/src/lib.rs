@@ -3,7 +3,8 @@
 //! [`Checkpointer`](alluvium_core::Checkpointer). An [`Exporter`] makes an artifact of a table, for other machines, and a
 //! [`Bootstrap`] fills a table from one, through a
 //! [`Transport`](alluvium_core::Transport). A [`LogCursor`] gives the messages of a log at least once, and keeps how far the work on
-//! them has come in a [`CursorStore`](alluvium_core::CursorStore).
+//! them has come in a [`CursorStore`](alluvium_core::CursorStore). A [`Worker`] has a handler do that work, and survives its
+//! failures.
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
 //!

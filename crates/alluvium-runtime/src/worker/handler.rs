@@ -19,7 +19,8 @@ pub enum Action {
     StopWithRollback,
 }
 
-/// What a [`Worker`](super::Worker) gives its deliveries to. An async closure of a [`Delivery`] is one.
+/// What a [`Worker`](super::Worker) gives its deliveries to. A closure that makes a future of a [`Delivery`] is one, and an async
+/// closure if it captures nothing; what has a state is a struct, with the state behind `&self`.
 ///
 /// It is called with one delivery at a time. If it fails or panics, it is called again, from the last commit on: what it
 /// keeps between calls has to bear that.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::HandlerError;
 
-/// Where a [`Worker`](super::Worker) puts messages that its handler fails on again and again. An async closure of a [`Parked`]
-/// is one.
+/// Where a [`Worker`](super::Worker) puts messages that its handler fails on again and again. A closure that makes a future of
+/// a [`Parked`] is one.
 #[async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
     /// Takes a message over. Once this has returned, the cursor moves behind it, and it is not given to the handler again. A worker
