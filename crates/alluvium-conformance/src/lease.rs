@@ -8,10 +8,12 @@ mod model;
 mod names;
 mod one_holder;
 mod place;
+mod rising;
 mod taken_over;
 
 pub use ended::*;
 pub use model::*;
 pub use names::*;
 pub use one_holder::*;
+pub use rising::*;
 pub use taken_over::*;

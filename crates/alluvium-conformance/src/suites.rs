@@ -416,6 +416,8 @@ macro_rules! lease_suite {
                 o5_names_of_every_kind_stay_apart
                 o5_what_makes_no_sense_is_refused
                 o6_to_end_it_again_changes_nothing
+                o7_the_assignment_version_rises_past_what_cannot_be_read
+                o7_the_assignment_version_rises_with_every_acquisition
             }
         }
     };

@@ -32,7 +32,7 @@ fn every_test_is_listed_in_its_suite_once() {
         ("table", table, 40),
         ("backend", backend, 50),
         ("checkpointer", checkpointer, 50),
-        ("lease", lease, 16),
+        ("lease", lease, 18),
         ("transport", transport, 40),
         ("cursor_store", cursor_store, 20),
     ] {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::Timestamp;
+use crate::{AssignmentVersion, Timestamp};
 
 pub use cells::{Cell, CellSwap, LeaseCells};
 pub use decision::Standing;
@@ -36,6 +36,7 @@ pub struct Lease {
     name: String,
     holder: String,
     token: Uuid,
+    assignment_version: AssignmentVersion,
     since: Timestamp,
     until: Timestamp,
     last: Option<Completed>,
@@ -55,6 +56,12 @@ impl Lease {
     /// This acquisition: no other one has the same.
     pub fn token(&self) -> Uuid {
         self.token
+    }
+
+    /// The fencing token of this acquisition: higher than that of every acquisition of this lease before it, by whomever, as
+    /// obligation 7 of [`LeaseStore`] says. The same for as long as the lease is renewed.
+    pub fn assignment_version(&self) -> AssignmentVersion {
+        self.assignment_version
     }
 
     /// When it was acquired, by the holder's clock.
@@ -126,7 +133,8 @@ impl Acquired {
 /// ahead of the holder's by more than the lease has left takes the lease over while the holder still works; one that
 /// is behind lets it lie for longer. A holder that was stopped for longer than its lease goes on as if nothing had been, until
 /// it is told. What must not be done twice is to be guarded where it is done: by the compare-and-swap of a pointer, by a
-/// sequence that never falls.
+/// sequence that never falls, by refusing whoever comes with a lower [`assignment_version`](Lease::assignment_version) than was
+/// seen before.
 ///
 /// Obligations:
 ///
@@ -142,6 +150,12 @@ impl Acquired {
 /// 6. **Nothing is taken for free because it cannot be reached.** A failure of the storage is an error, after which the
 ///    call may have had its effect or not; it is repeated by making the call again. To complete or abandon again what was
 ///    completed or abandoned does nothing. A lease that was acquired and not answered is over in time.
+/// 7. **The assignment version rises** with every acquisition of a lease, by whomever and whatever the clocks say: it is one more
+///    than that of the acquisition before, or the milliseconds since 1970 by the acquirer's clock if that is more. It stays
+///    through renewals, completions and abandonments, and is never [`AssignmentVersion::OFF`]. The record carries it; where that
+///    is gone (removed, unreadable, or written by an Alluvium that knew no such number), the clock alone is left to tell: the
+///    version rises then, too, if that clock is ahead of the last version, so if it is not behind the clocks of those who
+///    acquired the lease before.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::lease::LeaseState;
-use alluvium_core::{Acquired, Clock as _, Lease, LeaseError, LeaseStore, Timestamp};
+use alluvium_core::{Acquired, AssignmentVersion, Clock as _, Lease, LeaseError, LeaseStore, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
 
@@ -89,6 +89,8 @@ struct Model {
     given: Vec<Lease>,
     /// By whom the last round was completed, and the note.
     last: Option<(String, String)>,
+    /// The assignment version that the record carries.
+    version: AssignmentVersion,
 }
 
 impl Model {
@@ -98,6 +100,7 @@ impl Model {
             there: There::Nothing,
             given: Vec::new(),
             last: None,
+            version: AssignmentVersion::OFF,
         }
     }
 
@@ -156,6 +159,11 @@ impl Model {
                 let until = now.saturating_add(ttl);
                 assert_eq!((lease.since(), lease.until()), (now, until));
                 assert!(self.given.iter().all(|other| other.token() != lease.token()));
+                let version = lease.assignment_version();
+                let (before, clock) = (self.version.get(), now.as_nanos() / 1_000_000);
+                assert!(version.get() > before, "{version} after {before}");
+                assert!(version.get() >= clock.unsigned_abs(), "{version} at {now:?}");
+                self.version = version;
                 self.there = There::Held {
                     by: self.given.len(),
                     until,
@@ -235,6 +243,10 @@ impl Model {
                 let record = read.unwrap().unwrap();
                 let lease = record.lease().unwrap();
                 assert_eq!((lease.token(), lease.until()), (self.given[number].token(), over));
+                assert_eq!(
+                    lease.assignment_version(),
+                    self.given[number].assignment_version()
+                );
                 let last = record.last.map(|last| (last.by, last.note));
                 assert_eq!(last, self.last);
             }
@@ -242,6 +254,7 @@ impl Model {
                 let record = read.unwrap().unwrap();
                 let token = self.given[number].token();
                 assert_eq!(record.state, LeaseState::Free { token, from });
+                assert_eq!(record.assignment_version, self.version);
                 let last = record.last.map(|last| (last.by, last.note));
                 assert_eq!(last, self.last);
             }
@@ -289,6 +302,7 @@ async fn run(place: &Place<'_>, steps: &[Step]) {
                 place.overwrite(model.name, b"no record").await;
                 model.there = There::Garbage;
                 model.last = None;
+                model.version = AssignmentVersion::OFF;
             }
             Call::Forward(span) => place.clock.forward(seconds(*span)),
             Call::Back(span) => place.clock.back(seconds(*span)),

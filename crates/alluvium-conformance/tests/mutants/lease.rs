@@ -201,3 +201,31 @@ fn an_end_that_is_an_error_the_second_time() {
         ],
     );
 }
+
+#[test]
+fn an_assignment_version_that_is_the_time() {
+    found(
+        Sin::VersionByTheClock,
+        &[
+            (
+                suite::o7_the_assignment_version_rises_with_every_acquisition,
+                "was before",
+            ),
+            (MODEL, ""),
+        ],
+    );
+}
+
+#[test]
+fn an_assignment_version_that_begins_anew_after_damage() {
+    found(
+        Sin::VersionBeginsAnew,
+        &[
+            (
+                suite::o7_the_assignment_version_rises_past_what_cannot_be_read,
+                "was before",
+            ),
+            (MODEL, ""),
+        ],
+    );
+}

@@ -9,7 +9,7 @@ use super::{
     Acquired, Completed, Lease, LeaseError, LeaseRecord, LeaseState, MAX_NOTE_BYTES, MAX_REST, MAX_TTL,
     lease_key,
 };
-use crate::Timestamp;
+use crate::{AssignmentVersion, Timestamp};
 
 /// What a record means at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,18 @@ pub(super) fn acquire(
                 since: now,
                 until: now.saturating_add(claim.ttl),
             };
-            Step::Write(LeaseRecord::new(claim.name, fresh, held, last))
+            let version = next_version(there, now);
+            Step::Write(LeaseRecord::new(claim.name, fresh, held, last, version))
         }
     }
+}
+
+/// Above that of every acquisition before. Where a record was lost the clock stands in for it: each version before was at most
+/// the milliseconds of the fastest clock so far, and a few more where many acquired it within one of them.
+fn next_version(there: Option<&LeaseRecord>, now: Timestamp) -> AssignmentVersion {
+    let before = there.map_or(0, |record| record.assignment_version.get());
+    let clock = u64::try_from(now.as_nanos() / 1_000_000).unwrap_or(0);
+    AssignmentVersion::new(before.saturating_add(1).max(clock))
 }
 
 /// A lease that is over, and that nobody has taken since, is renewed like any other.
@@ -95,15 +104,22 @@ pub(super) fn renew(
     now: Timestamp,
     fresh: Uuid,
 ) -> Result<LeaseRecord, LeaseError> {
-    match there.map(|record| (&record.state, &record.last)) {
-        Some((LeaseState::Held { token, since, .. }, last)) if *token == lease.token => {
+    match there.map(|record| (&record.state, record)) {
+        Some((LeaseState::Held { token, since, .. }, record)) if *token == lease.token => {
             let held = LeaseState::Held {
                 by: lease.holder.clone(),
                 token: lease.token,
                 since: *since,
                 until: now.saturating_add(ttl),
             };
-            Ok(LeaseRecord::new(&lease.name, fresh, held, last.clone()))
+            let version = record.assignment_version.max(lease.assignment_version);
+            Ok(LeaseRecord::new(
+                &lease.name,
+                fresh,
+                held,
+                record.last.clone(),
+                version,
+            ))
         }
         _ => Err(lost(there, lease)),
     }
@@ -145,7 +161,14 @@ pub(super) fn end(
         token: lease.token,
         from,
     };
-    Ok(Step::Write(LeaseRecord::new(&lease.name, fresh, free, last)))
+    let version = record.assignment_version.max(lease.assignment_version);
+    Ok(Step::Write(LeaseRecord::new(
+        &lease.name,
+        fresh,
+        free,
+        last,
+        version,
+    )))
 }
 
 fn lost(there: Option<&LeaseRecord>, lease: &Lease) -> LeaseError {

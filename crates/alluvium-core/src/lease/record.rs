@@ -1,23 +1,27 @@
 //! The record of a lease, as it is stored.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::{Lease, Standing};
-use crate::{ErrorKind, Timestamp};
+use crate::{AssignmentVersion, ErrorKind, Timestamp};
 
 /// The most bytes of a record.
 pub const MAX_RECORD_BYTES: u64 = 64 << 10;
+/// The highest assignment version of a record: whoever reads JSON reads it exactly, and no clock and no number of acquisitions
+/// leads there. A record with a higher one is damaged.
+const MAX_ASSIGNMENT_VERSION: u64 = (1 << 53) - 1;
 
 /// Everything that is known of a lease: JSON, so that an operator can read it where it lies.
 ///
 /// ```json
 /// {"version":1,"name":"export routes","write":"0b8e…","state":{"held":{"by":"node-1","token":"93a7…",
-///  "since":1700000000000000000,"until":1700000030000000000}},"last":null}
+///  "since":1700000000000000000,"until":1700000030000000000}},"last":null,"assignment_version":1700000000000}
 /// ```
 ///
 /// Times are nanoseconds since 1970-01-01T00:00:00Z by the clock of whoever wrote it. `version` is 1; a record of a higher
-/// version is refused and left alone. Fields that are not known are skipped.
+/// version is refused and left alone. Fields that are not known are skipped; without `assignment_version` it is 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseRecord {
     version: u16,
@@ -30,6 +34,19 @@ pub struct LeaseRecord {
     pub state: LeaseState,
     /// The last round that was completed.
     pub last: Option<Completed>,
+    /// The assignment version of the last acquisition, [`AssignmentVersion::OFF`] if it is not known.
+    #[serde(default, deserialize_with = "possible")]
+    pub assignment_version: AssignmentVersion,
+}
+
+fn possible<'de, D: Deserializer<'de>>(from: D) -> Result<AssignmentVersion, D::Error> {
+    let version = AssignmentVersion::deserialize(from)?;
+    if version.get() > MAX_ASSIGNMENT_VERSION {
+        return Err(D::Error::custom(format_args!(
+            "the assignment version {version}, which no lease reaches"
+        )));
+    }
+    Ok(version)
 }
 
 /// Whether somebody holds a lease, as it was written. What that means at an instant, [`LeaseRecord::standing`] says.
@@ -103,13 +120,20 @@ impl LeaseRecord {
     /// The version that [`encode`](Self::encode) writes.
     pub const VERSION: u16 = 1;
 
-    pub(super) fn new(name: &str, write: Uuid, state: LeaseState, last: Option<Completed>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        write: Uuid,
+        state: LeaseState,
+        last: Option<Completed>,
+        assignment_version: AssignmentVersion,
+    ) -> Self {
         Self {
             version: Self::VERSION,
             name: name.to_owned(),
             write,
             state,
             last,
+            assignment_version,
         }
     }
 
@@ -165,6 +189,7 @@ impl LeaseRecord {
                 name: self.name.clone(),
                 holder: by.clone(),
                 token: *token,
+                assignment_version: self.assignment_version,
                 since: *since,
                 until: *until,
                 last: self.last.clone(),
@@ -194,15 +219,51 @@ mod tests {
             at: at(30),
             note: r#"{"sequence":42}"#.to_owned(),
         };
-        LeaseRecord::new("export routes", Uuid::from_u128(3), held, Some(last))
+        LeaseRecord::new(
+            "export routes",
+            Uuid::from_u128(3),
+            held,
+            Some(last),
+            AssignmentVersion::new(1_700_000_060_000),
+        )
     }
 
     /// The bytes that version 1 has in stores. If this fails, the format changed: raise the version instead.
     #[test]
     fn version_1_is_still_what_it_was() {
-        let fixture = include_bytes!("../../fixtures/lease-v1.json");
+        let fixture = include_bytes!("../../fixtures/lease-v1-assigned.json");
         assert_eq!(LeaseRecord::decode(fixture).unwrap(), record());
         assert_eq!(record().encode(), fixture.trim_ascii_end());
+    }
+
+    /// What was written before there were assignment versions.
+    #[test]
+    fn a_record_without_an_assignment_version_is_read() {
+        let fixture = include_bytes!("../../fixtures/lease-v1.json");
+        let unassigned = LeaseRecord {
+            assignment_version: AssignmentVersion::OFF,
+            ..record()
+        };
+        assert_eq!(LeaseRecord::decode(fixture).unwrap(), unassigned);
+    }
+
+    #[test]
+    fn an_assignment_version_that_no_lease_reaches_is_damage() {
+        for (version, fine) in [
+            (MAX_ASSIGNMENT_VERSION, true),
+            (MAX_ASSIGNMENT_VERSION + 1, false),
+            (u64::MAX, false),
+        ] {
+            let record = LeaseRecord {
+                assignment_version: AssignmentVersion::new(version),
+                ..record()
+            };
+            let decoded = LeaseRecord::decode(&record.encode());
+            assert_eq!(
+                decoded.map_err(|error| error.kind()),
+                fine.then_some(record).ok_or(ErrorKind::Corrupt)
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use alluvium_conformance::{LeaseHarness, overwrite_cell};
 use alluvium_core::lease::{Cell, CellSwap, LeaseCells, LeaseState, MAX_TTL, Standing};
-use alluvium_core::{Acquired, Clock, Lease, LeaseError, LeaseRecord, LeaseStore, Timestamp};
+use alluvium_core::{
+    Acquired, AssignmentVersion, Clock, Lease, LeaseError, LeaseRecord, LeaseStore, Timestamp,
+};
 use alluvium_memory::MemoryLeaseStore;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,6 +52,10 @@ pub(super) enum Sin {
     TakesEveryTime,
     /// What was given back cannot be given back again.
     EndsOnce,
+    /// The assignment version is that of the clock, whatever was before.
+    VersionByTheClock,
+    /// The assignment version begins anew where the record cannot be read.
+    VersionBeginsAnew,
 }
 
 /// The harness of such leases: some for each place.
@@ -177,6 +183,18 @@ impl Sinner {
         }
     }
 
+    /// The lease, with another assignment version, which is in its record as well.
+    async fn with_version(&self, lease: &Lease, version: u64) -> Result<Lease, LeaseError> {
+        let cell = self.sound.read_cell(lease.name()).await?;
+        let mut record = LeaseRecord::decode(cell.content.as_deref().unwrap_or_default())
+            .map_err(|_| Self::lost(lease))?;
+        record.assignment_version = AssignmentVersion::new(version);
+        self.sound
+            .swap_cell(lease.name(), &cell.version, record.encode().into())
+            .await?;
+        record.lease().ok_or_else(|| Self::lost(lease))
+    }
+
     /// What is told of what came of giving a lease back.
     async fn told(&self, lease: &Lease, outcome: Result<(), LeaseError>) -> Result<(), LeaseError> {
         if !matches!(outcome, Err(LeaseError::Lost { .. })) {
@@ -224,7 +242,17 @@ impl LeaseStore for Sinner {
             Sin::OverTooSoon => ttl.saturating_sub(Duration::from_nanos(1)),
             _ => ttl,
         };
-        self.sound.try_acquire(name, holder, ttl).await
+        let readable = self.sound.read(name).await;
+        match (self.sin, self.sound.try_acquire(name, holder, ttl).await?) {
+            (Sin::VersionByTheClock, Acquired::Yes(lease)) => {
+                let millis = u64::try_from(lease.since().as_nanos() / 1_000_000).unwrap_or(0);
+                Ok(Acquired::Yes(self.with_version(&lease, millis).await?))
+            }
+            (Sin::VersionBeginsAnew, Acquired::Yes(lease)) if readable.is_err() => {
+                Ok(Acquired::Yes(self.with_version(&lease, 1).await?))
+            }
+            (_, acquired) => Ok(acquired),
+        }
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Lease, LeaseError> {

@@ -18,6 +18,7 @@ fn lease(number: u128) -> Lease {
         name: "export".to_owned(),
         holder: format!("node-{number}"),
         token: token(number),
+        assignment_version: AssignmentVersion::new(7),
         since: at(0),
         until: at(30),
         last: None,
@@ -40,7 +41,7 @@ fn held(number: u128, until: Timestamp, last: Option<Completed>) -> LeaseRecord 
         since: at(0),
         until,
     };
-    LeaseRecord::new("export", token(1_000), state, last)
+    LeaseRecord::new("export", token(1_000), state, last, AssignmentVersion::new(7))
 }
 
 fn free(number: u128, from: Timestamp, last: Option<Completed>) -> LeaseRecord {
@@ -48,7 +49,7 @@ fn free(number: u128, from: Timestamp, last: Option<Completed>) -> LeaseRecord {
         token: token(number),
         from,
     };
-    LeaseRecord::new("export", token(1_000), state, last)
+    LeaseRecord::new("export", token(1_000), state, last, AssignmentVersion::new(7))
 }
 
 /// Every record that differs in what is decided by it. Of the leases, 1 is that of the caller.
@@ -130,6 +131,8 @@ fn what_is_free_is_acquired_and_what_is_not_says_why() {
                     );
                     assert_eq!((lease.since(), lease.until()), (now, now.saturating_add(SECOND)));
                     assert_eq!((lease.last(), record.write), (last.as_ref(), token(9)));
+                    assert!(lease.assignment_version() > version(there.as_ref()), "{lease:?}");
+                    assert_eq!(lease.assignment_version(), record.assignment_version);
                     assert!(
                         now.as_nanos() == i64::MAX || matches!(record.standing(now), Standing::Held(_)),
                         "{record:?}"
@@ -149,6 +152,57 @@ fn what_is_free_is_acquired_and_what_is_not_says_why() {
             }
         }
     }
+}
+
+fn version(there: Option<&LeaseRecord>) -> AssignmentVersion {
+    there.map_or(AssignmentVersion::OFF, |record| record.assignment_version)
+}
+
+#[test]
+fn the_assignment_version_rises_whatever_the_clock_says() {
+    let mut there: Option<LeaseRecord> = None;
+    for now in instants().into_iter().chain(instants().into_iter().rev()) {
+        let Step::Write(record) = acquire(there.as_ref(), claim(), now, token(9)) else {
+            panic!("{there:?} keeps out")
+        };
+        let clock = now.as_nanos() / 1_000_000;
+        assert!(record.assignment_version > version(there.as_ref()), "{record:?}");
+        assert!(
+            i128::from(record.assignment_version.get()) >= i128::from(clock),
+            "{record:?}"
+        );
+        let given = record.lease().unwrap();
+        let Ok(Step::Write(free)) = end(
+            Some(&record),
+            &given,
+            End::Abandon,
+            Timestamp::from_nanos(i64::MIN),
+            token(8),
+        ) else {
+            panic!("{record:?} is not given back")
+        };
+        assert_eq!(free.assignment_version, record.assignment_version);
+        there = Some(free);
+    }
+    // Without a record the clock tells, and only that.
+    for (now, expected) in [(at(0), 1_700_000_000_000), (Timestamp::from_nanos(i64::MIN), 1)] {
+        let Step::Write(record) = acquire(None, claim(), now, token(9)) else {
+            panic!("nothing keeps out")
+        };
+        assert_eq!(record.assignment_version.get(), expected);
+    }
+}
+
+#[test]
+fn a_record_that_forgot_the_version_has_it_from_the_holder() {
+    let mut forgetful = held(1, at(1), None);
+    forgetful.assignment_version = AssignmentVersion::OFF;
+    let renewed = renew(Some(&forgetful), &lease(1), SECOND, at(0), token(9)).unwrap();
+    assert_eq!(renewed.assignment_version, AssignmentVersion::new(7));
+    let Ok(Step::Write(ended)) = end(Some(&forgetful), &lease(1), End::Abandon, at(0), token(9)) else {
+        panic!("it is the caller's")
+    };
+    assert_eq!(ended.assignment_version, AssignmentVersion::new(7));
 }
 
 /// Whether the record is that of a lease which the caller still has: over or not.
@@ -174,6 +228,7 @@ fn a_lease_is_renewed_until_somebody_else_has_it() {
                     assert!(is_own(there.as_ref()), "{there:?}");
                     let renewed = record.lease().unwrap();
                     assert_eq!((renewed.token(), renewed.since()), (token(1), at(0)));
+                    assert_eq!(renewed.assignment_version(), version(there.as_ref()));
                     assert_eq!(renewed.until(), now.saturating_add(SECOND));
                     assert_eq!(
                         (record.last, record.write),
@@ -226,6 +281,7 @@ fn a_lease_is_given_back_once_and_never_that_of_a_successor() {
                                 from
                             }
                         );
+                        assert_eq!(record.assignment_version, version(there.as_ref()));
                         assert_eq!((record.last, record.write), (last, token(9)));
                     }
                     Err(error) => {
