@@ -278,7 +278,7 @@ fn api_error(error: &jetstream::Error) -> ErrorKind {
 }
 
 /// What a write that failed asks for; transient is, too, what may have been done.
-fn publish_error(error: &PublishError) -> ErrorKind {
+pub(crate) fn publish_error(error: &PublishError) -> ErrorKind {
     let refused = error
         .source()
         .and_then(|source| source.downcast_ref::<jetstream::Error>());

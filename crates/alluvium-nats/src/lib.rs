@@ -1,5 +1,6 @@
 //! NATS JetStream behind Alluvium's traits: [`KvLog`] is a KV bucket as a [`Log`](alluvium_core::Log), [`StreamLog`] is
-//! any stream. [`KvLeaseStore`] keeps leases in a bucket, and [`KvCursorStore`] cursors.
+//! any stream. [`KvLeaseStore`] keeps leases in a bucket, and [`KvCursorStore`] cursors. A [`Publisher`] publishes what handlers
+//! cause, once although its cause is given to them again.
 //!
 //! It works on the user's own [`async_nats::Client`]: addresses, TLS, credentials and reconnecting stay theirs.
 //! While that client goes on reconnecting, a reader goes on reading, however long it takes; what it has given it
@@ -19,7 +20,7 @@
 //! | `CONSUMER.MSG.NEXT.<stream>.*` | to pull |
 //! | `CONSUMER.DELETE.<stream>.*` | to leave nothing behind; without it the server tidies up after half a minute |
 //!
-//! What leases need, [`KvLeaseStore`] says.
+//! What leases need, [`KvLeaseStore`] says. A publisher needs `STREAM.INFO.<stream>`, and the subjects that it publishes under.
 //!
 //! A server says nothing to whoever asks without permission: such a request ends as
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
@@ -34,6 +35,7 @@ mod jetstream;
 mod kv_log;
 mod lease;
 mod mapping;
+mod publisher;
 mod reader;
 mod stream_log;
 mod subject;
@@ -42,4 +44,5 @@ pub use builder::LogBuilder;
 pub use cursor_store::{KvCursorStore, KvCursorStoreBuilder};
 pub use kv_log::{KvLog, KvLogBuilder};
 pub use lease::{KvLeaseStore, KvLeaseStoreBuilder};
+pub use publisher::{Acknowledged, Effect, Effects, Flushed, Publisher, PublisherBuilder, PublisherError};
 pub use stream_log::{StreamLog, StreamLogBuilder};

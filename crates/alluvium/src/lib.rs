@@ -5,7 +5,7 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `nats` | `KvLog`: a KV bucket as a [`Log`]; `StreamLog`: any stream as one; `KvLeaseStore`: leases in a bucket | yes |
+//! | `nats` | `KvLog`: a KV bucket as a [`Log`]; `StreamLog`: any stream as one; `KvLeaseStore`: leases in a bucket; `Publisher`: what handlers publish, once | yes |
 //! | `fjall` | `fjall:DIR`, `FjallEngine`: an LSM tree in pure Rust | yes |
 //! | `memory` | `memory:` and `memory:DIR`, `MemoryEngine`: an ordered map in RAM, with an optional log on disk | yes |
 //! | `rocksdb` | `rocksdb:DIR`, `RocksDbEngine`: RocksDB, which takes a C++ compiler, libclang and patience | no |
@@ -54,7 +54,8 @@ pub use alluvium_fjall::{FjallEngine, FjallOptions};
 pub use alluvium_memory::{MemoryCursorStore, MemoryEngine, MemoryLeaseStore, MemoryLog, MemoryOptions};
 #[cfg(feature = "nats")]
 pub use alluvium_nats::{
-    KvCursorStore, KvCursorStoreBuilder, KvLeaseStore, KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder,
+    Acknowledged, Effect, Effects, Flushed, KvCursorStore, KvCursorStoreBuilder, KvLeaseStore,
+    KvLeaseStoreBuilder, KvLog, KvLogBuilder, LogBuilder, Publisher, PublisherBuilder, PublisherError,
     StreamLog, StreamLogBuilder,
 };
 #[cfg(feature = "object-store")]
