@@ -28,6 +28,7 @@ pub mod store;
 pub mod transport;
 pub mod unusable;
 pub mod wait;
+pub mod worker;
 pub mod zombies;
 
 pub use azurite::Azurite;

@@ -204,12 +204,11 @@ impl Driver {
                 Ok(Next::End)
             }
             Outcome::Done(action) => {
-                let handled = inner.messages.len();
-                self.commit(&inner, inner.take_rows()).await?;
-                self.status.send_modify(|status| {
-                    status.handled = status.handled.saturating_add(len(handled));
-                    status.enter(WorkerState::Idle);
-                });
+                let handled = len(inner.messages.len());
+                self.commit(&inner, inner.take_rows(), |status| {
+                    status.handled = status.handled.saturating_add(handled);
+                })
+                .await?;
                 Ok(if action == Action::Stop {
                     Next::End
                 } else {
@@ -240,12 +239,11 @@ impl Driver {
             match parking.dead_letters.park(parked.clone()).await {
                 Ok(()) => {
                     self.budget.forgive(self.failures);
-                    self.commit(inner, Vec::new()).await?;
-                    self.status.send_modify(|status| {
+                    self.commit(inner, Vec::new(), |status| {
                         status.parked = status.parked.saturating_add(1);
                         status.last_failure = Some(Arc::clone(&error));
-                        status.enter(WorkerState::Idle);
-                    });
+                    })
+                    .await?;
                     self.events.tell(&WorkerEvent::Parked(parked));
                     return Ok(Next::Delivery);
                 }
@@ -287,7 +285,12 @@ impl Driver {
     }
 
     /// Moves the cursor behind what was given. What fails for a moment is tried again: it leaves the record before, or this one.
-    async fn commit(&mut self, inner: &Inner, rows: Vec<Change>) -> Result<(), WorkerError> {
+    async fn commit(
+        &mut self,
+        inner: &Inner,
+        rows: Vec<Change>,
+        count: impl FnOnce(&mut WorkerStatus),
+    ) -> Result<(), WorkerError> {
         let started = Instant::now();
         let mut pauses = Pauses::new(self.options.first_pause, self.options.longest_pause);
         loop {
@@ -313,6 +316,8 @@ impl Driver {
         self.status.send_modify(|status| {
             status.committed = committed;
             status.commits = status.commits.saturating_add(1);
+            status.enter(WorkerState::Idle);
+            count(status);
         });
         Ok(())
     }

@@ -1,0 +1,5 @@
+//! Workers on a real server, in processes of their own.
+
+mod accounted;
+mod broken;
+mod fenced;
