@@ -1,4 +1,4 @@
-//! What runs in a process of its own, so that its memory can be told: a replica that fills, a bare drain, a
+//! What runs in a process of its own, so that its memory can be told: a replica that fills, a bare drain, a worker, a
 //! checkpoint of one large partition, and a table that is exported or bootstrapped.
 
 use std::path::Path;
@@ -15,7 +15,8 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::feed::BUCKET;
-use crate::{artifact, checkpoint};
+use crate::worker::drain::Reader;
+use crate::{artifact, checkpoint, worker};
 
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";
@@ -67,6 +68,12 @@ pub(crate) fn fill(url: &str, target: Target, dir: &Path) -> Result<Outcome> {
     spawn(&["fill", url, &target.url(dir)])
 }
 
+/// Has so many messages of the bucket's stream read.
+pub(crate) fn read(url: &str, reader: Reader, messages: u64) -> Result<Outcome> {
+    let reader = serde_json::to_string(&reader)?;
+    spawn(&["read", url, &reader, &messages.to_string()])
+}
+
 /// Saves and loads a partition as ordered, with these variables in its environment.
 pub(crate) fn checkpoint(orders: &str, variables: &[(&str, &str)]) -> Result<Outcome> {
     spawn_with(&["checkpoint", orders], variables)
@@ -108,6 +115,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             (runtime.block_on(drain_here(url, messages))?, messages)
         }
         ["fill", url, state] => runtime.block_on(fill_here(url, state))?,
+        ["read", url, reader, messages] => {
+            runtime.block_on(worker::drain::here(url, reader, messages.parse()?))?
+        }
         ["checkpoint", orders] => runtime.block_on(checkpoint::memory::here(orders))?,
         ["artifact", orders] => runtime.block_on(artifact::memory::here(orders))?,
         _ => bail!("a child is told what to do by its parent"),

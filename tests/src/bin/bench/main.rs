@@ -4,8 +4,8 @@
 //! bench [NAME] [--json] [--only SUBJECT] [--keys N] [--rounds N]
 //! ```
 //!
-//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch`, `checkpoint` or `artifact`; all of them without. `--only` has the last
-//! three measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
+//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch`, `checkpoint`, `artifact` or `worker`; all of them without.
+//! `--only` has `epoch`, `checkpoint` and `artifact` measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
 //! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
 //! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client, engine or store;
 //! for times, requests, bytes and memory, the limit over ours. What is to be measured for memory runs in a process of
@@ -22,6 +22,7 @@ mod hydrate;
 mod read;
 mod report;
 mod resume;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -42,7 +43,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "hydrate",
     "freshness",
     "resume",
@@ -50,6 +51,7 @@ const NAMES: [&str; 7] = [
     "epoch",
     "checkpoint",
     "artifact",
+    "worker",
 ];
 
 fn main() -> ExitCode {
@@ -76,7 +78,7 @@ fn run(arguments: &[String]) -> Result<()> {
         .enable_all()
         .build()?;
     // Those that share a filled bucket share the server too.
-    if wanted("hydrate") || wanted("resume") {
+    if wanted("hydrate") || wanted("resume") || wanted("worker") {
         let bucket = runtime.block_on(feed::filled_bucket(options.keys))?;
         if wanted("hydrate") {
             hydrate::run(&options, &bucket, &mut report)?;
@@ -84,6 +86,12 @@ fn run(arguments: &[String]) -> Result<()> {
         if wanted("resume") {
             resume::run(&options, &bucket, &runtime, &mut report)?;
         }
+        if wanted("worker") {
+            worker::throughput(&options, &bucket, &mut report)?;
+        }
+    }
+    if wanted("worker") {
+        runtime.block_on(worker::latency(&mut report))?;
     }
     if wanted("freshness") {
         runtime.block_on(freshness::run(&options, &mut report))?;

@@ -51,7 +51,7 @@ async fn run() -> Result<()> {
             within: Duration::MAX,
         });
     // One half of the workers blocks.
-    let worker = if orders.seed % 2 == 0 {
+    let worker = if orders.seed.is_multiple_of(2) {
         builder.start(clerk).await?
     } else {
         builder
