@@ -3,6 +3,8 @@
 //! From [`EngineHarness::open`] the kit builds the rest: closing and opening again, dropping without closing, opening
 //! in a process that gets killed, opening what was damaged.
 
+mod log;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Key;
+
+pub use log::{LogHarness, LogOwner};
 
 /// Opens an [`Engine`] for the [`engine`](crate::engine) suite, and for the [`table`](crate::table) suite over it.
 pub trait EngineHarness: Send + Sync + 'static {

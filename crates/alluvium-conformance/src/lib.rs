@@ -253,6 +253,67 @@
 //! # fn main() { alluvium_conformance::cursor_store::o1_a_saved_record_comes_back(&Harness) }
 //! ```
 //!
+//! And who implements [`Log`](alluvium_core::Log) says, too, what is done to a log by those who write to it and run it:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use alluvium_conformance::{LogHarness, LogOwner};
+//! use alluvium_core::{Log, LogError, Sequence};
+//! # // Stands for a log of somebody else.
+//! # use alluvium_memory::MemoryLog as Mine;
+//!
+//! #[derive(Default)]
+//! struct Harness;
+//!
+//! #[async_trait::async_trait]
+//! impl LogHarness for Harness {
+//!     async fn make_log(&self, history: u64) -> Box<dyn LogOwner> {
+//!         Box::new(Owner(Mine::with_history("log", history)))
+//!     }
+//! }
+//!
+//! struct Owner(Mine);
+//!
+//! #[async_trait::async_trait]
+//! impl LogOwner for Owner {
+//!     async fn open(&self) -> Result<Arc<dyn Log>, LogError> {
+//!         Ok(Arc::new(self.0.clone()))
+//!     }
+//!
+//!     async fn put(&self, key: &str, value: bytes::Bytes) -> Sequence {
+//!         self.0.put(key.to_owned(), value)
+//!     }
+//!
+//!     async fn remove(&self, sequence: Sequence) {
+//!         assert!(self.0.remove(sequence));
+//!     }
+//!
+//!     async fn evict_before(&self, first: Sequence) {
+//!         self.0.evict_before(first);
+//!     }
+//!
+//!     async fn destroy(&self) {
+//!         self.0.destroy();
+//!     }
+//!
+//!     async fn recreate(&self) {
+//!         self.0.replace();
+//!     }
+//!
+//!     // What the word `markers` is about.
+//!     async fn delete(&self, key: &str) -> Sequence {
+//!         self.0.delete(key.to_owned())
+//!     }
+//!
+//!     async fn purge(&self, key: &str) -> Sequence {
+//!         self.0.purge(key.to_owned())
+//!     }
+//! }
+//!
+//! alluvium_conformance::log_suite!(Harness, markers);
+//! # fn main() { alluvium_conformance::log::o1_deletes_come_in_order_with_puts(&Harness) }
+//! ```
+//!
 //! # What a backend can do
 //!
 //! Where backends may differ, the suite takes it as a word: `engine_suite!(Mine, volatile)` for an engine that keeps
@@ -266,7 +327,8 @@
 //! - **Kill**: a test runs itself again as a child process, which reports every call that has returned, and kills it
 //!   with SIGKILL at random moments of which the seeds are fixed.
 //! - **Damage**: turns over bytes of, cuts off and removes every file of a closed directory in turn.
-//! - **Fail**: a [`FaultyStore`] under a backend or a checkpointer fails, hangs, loses an answer or dies at any one call.
+//! - **Fail**: a [`FaultyStore`] under a backend or a checkpointer fails, hangs, loses an answer or dies at any one call. A
+//!   [`FaultyLog`] does it to whatever reads a log: it fails, hangs or ends at any one call or item.
 //! - **Compare**: the deterministic [`Commits`] and [`History`], and the models [`Content`] and [`TableModel`], say what
 //!   has to be there. They are public for tests of one's own.
 //!
@@ -285,9 +347,11 @@ mod damage;
 mod denied;
 pub mod engine;
 mod faulty;
+mod faulty_log;
 mod harness;
 mod history;
 pub mod lease;
+pub mod log;
 mod process;
 mod random;
 mod segments;
@@ -299,9 +363,10 @@ pub mod transport;
 pub use clock::ManualClock;
 pub use content::{Commits, Content, PlannedWrite, Reach};
 pub use faulty::{Call, Fault, FaultyStore};
+pub use faulty_log::{FaultyLog, LogFault};
 pub use harness::{
     BackendHarness, Capabilities, CheckpointerHarness, CursorStoreHarness, EngineHarness, LeaseHarness,
-    TableHarness, Tables, TransportHarness, overwrite_cell,
+    LogHarness, LogOwner, TableHarness, Tables, TransportHarness, overwrite_cell,
 };
 pub use history::{History, TableModel};
 pub use process::ThisTest;

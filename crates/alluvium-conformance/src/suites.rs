@@ -1,5 +1,7 @@
 //! The macros that make a named test of each function of a suite.
 
+mod log;
+
 /// Makes a module `engine` with a test for each obligation of an [`Engine`](alluvium_engine::Engine), from a type that
 /// is an [`EngineHarness`](crate::EngineHarness) and has a [`Default`].
 ///

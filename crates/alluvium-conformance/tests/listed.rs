@@ -27,6 +27,7 @@ fn every_test_is_listed_in_its_suite_once() {
     let (checkpointer, rest) = rest.split_once("macro_rules! lease_suite").unwrap();
     let (lease, rest) = rest.split_once("macro_rules! transport_suite").unwrap();
     let (transport, cursor_store) = rest.split_once("macro_rules! cursor_store_suite").unwrap();
+    let log = include_str!("../src/suites/log.rs");
     for (folder, listing, least) in [
         ("engine", engine, 50),
         ("table", table, 40),
@@ -35,6 +36,7 @@ fn every_test_is_listed_in_its_suite_once() {
         ("lease", lease, 18),
         ("transport", transport, 40),
         ("cursor_store", cursor_store, 20),
+        ("log", log, 50),
     ] {
         let names = tests_in(folder);
         assert!(names.len() >= least, "only {} tests in {folder}", names.len());

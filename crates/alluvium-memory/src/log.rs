@@ -1,8 +1,8 @@
 //! [`MemoryLog`]: a log without a server.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -47,8 +47,14 @@ pub struct MemoryLog {
 struct State {
     /// Which of the logs of this name it is, from 1.
     incarnation: i64,
+    /// Whether there is none, as it was deleted.
+    destroyed: bool,
     retention: Retention,
+    /// How many messages of each key are kept.
+    history: usize,
     messages: BTreeMap<Sequence, Change>,
+    /// The sequences of each key's messages, never none.
+    of_keys: HashMap<Bytes, BTreeSet<Sequence>>,
     last: Sequence,
     /// How often the tail was lost, and what was the last message then.
     cuts: Vec<Sequence>,
@@ -61,8 +67,11 @@ impl MemoryLog {
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let state = State {
             incarnation: 1,
+            destroyed: false,
             retention: Retention::default(),
+            history: usize::MAX,
             messages: BTreeMap::new(),
+            of_keys: HashMap::new(),
             last: Sequence::ZERO,
             cuts: Vec::new(),
             waiting: Vec::new(),
@@ -71,6 +80,16 @@ impl MemoryLog {
             name: name.into(),
             shared: Arc::new(Mutex::new(state)),
         }
+    }
+
+    /// The same, which keeps this many messages of each key, as a bucket does; 0 is taken for 1.
+    pub fn with_history(name: impl Into<Arc<str>>, history: u64) -> Self {
+        let (log, history) = (Self::new(name), history.max(1));
+        let mut state = log.state();
+        state.history = usize::try_from(history).unwrap_or(usize::MAX);
+        state.retention.history = Some(history);
+        drop(state);
+        log
     }
 
     /// Appends a put. A key is never empty.
@@ -95,18 +114,28 @@ impl MemoryLog {
         self.append(|sequence, at| Change::delete(key, DeleteReason::Deleted, sequence, at))
     }
 
+    /// Takes away every message of a key, and appends a marker that says so.
+    pub fn purge(&self, key: impl Into<Bytes>) -> Sequence {
+        let key = key.into();
+        let mut state = self.state();
+        for sequence in state.of_keys.get(&key).cloned().unwrap_or_default() {
+            state.take(sequence);
+        }
+        state.append(|sequence, at| Change::delete(key, DeleteReason::Purged, sequence, at))
+    }
+
     /// Takes one message away, and says whether it was there.
     pub fn remove(&self, sequence: Sequence) -> bool {
-        self.state().messages.remove(&sequence).is_some()
+        self.state().take(sequence)
     }
 
     /// Takes away every message before this one, as retention does.
     pub fn evict_before(&self, first: Sequence) {
-        let mut state = self.state();
-        state.messages = state.messages.split_off(&first);
+        self.state().take_all(..first);
     }
 
-    /// Says from now on that this is what it may evict. It evicts nothing by itself.
+    /// Says from now on that this is what it may evict. It evicts nothing by itself, but for what
+    /// [`with_history`](Self::with_history) was told.
     pub fn set_retention(&self, retention: Retention) {
         self.state().retention = retention;
     }
@@ -115,31 +144,45 @@ impl MemoryLog {
     pub fn cut_after(&self, last: Sequence) {
         let mut state = self.state();
         if last < state.last {
-            state.messages.split_off(&last.next());
+            state.take_all(last.next()..);
             state.last = last;
             state.cuts.push(last);
             state.wake();
         }
     }
 
+    /// Is not there from now on, until it is [`replace`](Self::replace)d: whoever reads or asks is told so. What is written
+    /// meanwhile is lost.
+    pub fn destroy(&self) {
+        self.replace();
+        self.state().destroyed = true;
+    }
+
     /// Is another log of the same name from now on, an empty one.
     pub fn replace(&self) {
         let mut state = self.state();
         state.incarnation = state.incarnation.saturating_add(1);
+        state.destroyed = false;
         state.messages.clear();
+        state.of_keys.clear();
         state.last = Sequence::ZERO;
         state.cuts.clear();
         state.wake();
     }
 
     fn append(&self, change: impl FnOnce(Sequence, Timestamp) -> Change) -> Sequence {
-        let mut state = self.state();
-        let sequence = state.last.next();
-        let change = change(sequence, state.instant(sequence));
-        state.messages.insert(sequence, change);
-        state.last = sequence;
-        state.wake();
-        sequence
+        self.state().append(change)
+    }
+
+    /// The state, unless there is no log.
+    fn there(&self) -> Result<MutexGuard<'_, State>, LogError> {
+        let state = self.state();
+        if state.destroyed {
+            return Err(LogError::NotFound {
+                log: self.name.to_string(),
+            });
+        }
+        Ok(state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -149,6 +192,47 @@ impl MemoryLog {
 }
 
 impl State {
+    fn append(&mut self, change: impl FnOnce(Sequence, Timestamp) -> Change) -> Sequence {
+        let sequence = self.last.next();
+        let change = change(sequence, self.instant(sequence));
+        let of_key = self.of_keys.entry(change.key.clone()).or_default();
+        of_key.insert(sequence);
+        if of_key.len() > self.history
+            && let Some(oldest) = of_key.pop_first()
+        {
+            self.messages.remove(&oldest);
+        }
+        self.messages.insert(sequence, change);
+        self.last = sequence;
+        self.wake();
+        sequence
+    }
+
+    /// Takes one message away, and says whether it was there.
+    fn take(&mut self, sequence: Sequence) -> bool {
+        let Some(change) = self.messages.remove(&sequence) else {
+            return false;
+        };
+        if let Some(of_key) = self.of_keys.get_mut(&change.key) {
+            of_key.remove(&sequence);
+            if of_key.is_empty() {
+                self.of_keys.remove(&change.key);
+            }
+        }
+        true
+    }
+
+    fn take_all(&mut self, range: impl RangeBounds<Sequence>) {
+        let sequences: Vec<Sequence> = self
+            .messages
+            .range(range)
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        for sequence in sequences {
+            self.take(sequence);
+        }
+    }
+
     /// No two messages have the same, also where one took the place of another that was cut off.
     fn instant(&self, sequence: Sequence) -> Timestamp {
         let place = i64::try_from(sequence.get()).unwrap_or(i64::MAX);
@@ -167,14 +251,11 @@ impl State {
 
     /// The last message of each key in scope, rising in sequence.
     fn current(&self, scope: &Scope) -> Vec<Change> {
-        let mut seen = HashSet::new();
-        let newest = self.messages.values().rev();
-        let mut current: Vec<Change> = newest
-            .filter(|change| scope.matches(&change.key) && seen.insert(change.key.clone()))
-            .cloned()
-            .collect();
-        current.reverse();
-        current
+        let in_scope = self.of_keys.iter().filter(|(key, _)| scope.matches(key));
+        let last: BTreeSet<&Sequence> = in_scope.filter_map(|(_, of_key)| of_key.last()).collect();
+        last.into_iter()
+            .filter_map(|sequence| self.messages.get(sequence).cloned())
+            .collect()
     }
 }
 
@@ -194,7 +275,7 @@ impl Log for MemoryLog {
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
-        let state = self.state();
+        let state = self.there()?;
         let bytes: usize = state.messages.values().map(Change::len_bytes).sum();
         let first = state.messages.keys().next().copied();
         Ok(Bounds {
@@ -208,7 +289,7 @@ impl Log for MemoryLog {
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
-        let state = self.state();
+        let state = self.there()?;
         if from > state.last.next() {
             return Err(LogError::BeyondEnd {
                 log: self.name.to_string(),
@@ -228,19 +309,19 @@ impl Log for MemoryLog {
     }
 
     async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
-        let state = self.state();
+        let state = self.there()?;
         let changes = state.current(scope).into_iter().map(LogEvent::Change);
         let end = LogEvent::CaughtUp(state.last);
         Ok(stream::iter(changes.chain([end])).map(Ok).boxed())
     }
 
     async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
-        let changes = self.state().current(scope);
+        let changes = self.there()?.current(scope);
         Ok(stream::iter(changes).map(|change| Ok(change.key)).boxed())
     }
 
     async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
-        Ok(self.state().messages.get(&sequence).cloned())
+        Ok(self.there()?.messages.get(&sequence).cloned())
     }
 }
 
@@ -260,7 +341,10 @@ struct Reader {
 impl Reader {
     fn step(&mut self, context: &Context<'_>) -> Poll<Result<LogEvent, LogError>> {
         let log = self.log.clone();
-        let mut state = log.state();
+        let mut state = match log.there() {
+            Ok(state) => state,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
         if state.incarnation != self.incarnation {
             return Poll::Ready(Err(LogError::Replaced {
                 log: log.name.to_string(),

@@ -28,4 +28,5 @@ mod lost;
 mod plain;
 mod pressure;
 mod start;
+mod suite;
 mod support;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alluvium::{Change, KvLog, Log, LogBuilder, LogError, LogEvent, LogStream, Scope, Sequence, StreamLog};
 use alluvium_e2e::NatsServer;
-use async_nats::jetstream::{self, consumer, kv, stream};
+use async_nats::jetstream::{self, consumer, stream};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -15,9 +15,9 @@ pub(crate) const BUCKET: &str = "b";
 /// The plain stream of every test.
 pub(crate) const STREAM: &str = "S";
 /// The subjects of that stream: the keys that tests use.
-const SUBJECTS: [&str; 18] = [
-    "a", "after", "b", "b.*", "c.*", "certs.>", "eu", "first", "flags.>", "key", "key.>", "new", "next",
-    "one", "other", "routes.>", "second", "size.*",
+const SUBJECTS: [&str; 20] = [
+    "a", "a.>", "after", "b", "b.>", "c", "c.>", "certs.>", "eu", "first", "flags.>", "key", "key.>", "new",
+    "next", "one", "other", "routes.>", "second", "size.*",
 ];
 /// Until something must have come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,12 +78,17 @@ impl Fixture {
     pub(crate) async fn create(&self, history: i64) {
         match self.kind {
             Kind::Bucket => {
-                let config = kv::Config {
-                    bucket: BUCKET.to_owned(),
-                    history,
-                    ..kv::Config::default()
+                // As clients make them, but for a message that can be deleted.
+                let config = stream::Config {
+                    name: self.kind.stream_name(),
+                    subjects: vec![self.kind.subject(">")],
+                    max_messages_per_subject: history,
+                    allow_rollup: true,
+                    allow_direct: true,
+                    discard: stream::DiscardPolicy::New,
+                    ..stream::Config::default()
                 };
-                self.context.create_key_value(config).await.unwrap();
+                self.context.create_stream(config).await.unwrap();
             }
             Kind::Stream => {
                 let config = stream::Config {
@@ -109,7 +114,7 @@ impl Fixture {
 
     /// Puts a value. Tried again until the server has it: servers are killed here.
     pub(crate) async fn put(&self, key: &str, value: &str) -> Sequence {
-        put(self.kind, &self.context, key, value, HeaderMap::new()).await
+        put(self.kind, &self.context, key, value.to_owned(), HeaderMap::new()).await
     }
 
     /// Deletes a key, or does the most like it that a plain stream has: leaves a message without a payload.
@@ -167,18 +172,24 @@ async fn consumers(stream: &stream::Stream) -> Vec<consumer::Info> {
     consumers
 }
 
-async fn put(
+pub(crate) async fn put(
     kind: Kind,
     context: &jetstream::Context,
     key: &str,
-    value: &str,
+    value: impl Into<bytes::Bytes>,
     headers: HeaderMap,
 ) -> Sequence {
     let begin = tokio::time::Instant::now();
+    let value = value.into();
     loop {
-        let sent = context
-            .publish_with_headers(kind.subject(key), headers.clone(), value.to_owned().into())
-            .await;
+        let subject = kind.subject(key);
+        let sent = if headers.is_empty() {
+            context.publish(subject, value.clone()).await
+        } else {
+            context
+                .publish_with_headers(subject, headers.clone(), value.clone())
+                .await
+        };
         if let Ok(sent) = sent
             && let Ok(stored) = sent.await
         {
@@ -190,11 +201,21 @@ async fn put(
 }
 
 pub(crate) async fn fill(kind: Kind, context: &jetstream::Context, first: u64, count: u64, bytes: usize) {
-    let value = bytes::Bytes::from(vec![b'x'; bytes]);
+    let keys = (first..first + count).map(|index| format!("key.{index}"));
+    put_all(kind, context, keys, &bytes::Bytes::from(vec![b'x'; bytes])).await;
+}
+
+/// Puts a value under each of these keys, in their order.
+pub(crate) async fn put_all(
+    kind: Kind,
+    context: &jetstream::Context,
+    keys: impl IntoIterator<Item = String>,
+    value: &bytes::Bytes,
+) {
     let mut acknowledgements = Vec::new();
-    for index in first..first + count {
-        let subject = kind.subject(&format!("key.{index}"));
-        acknowledgements.push(context.publish(subject, value.clone()).await.unwrap());
+    for key in keys {
+        let published = context.publish(kind.subject(&key), value.clone());
+        acknowledgements.push(published.await.unwrap());
         if acknowledgements.len() == 500 {
             for acknowledgement in acknowledgements.drain(..) {
                 acknowledgement.await.unwrap();

@@ -1,5 +1,5 @@
-//! Who tests the tests? Engines, tables, backends, checkpointers, lease and cursor stores, and transports that are sound but for
-//! one fault, and the tests that have to find it.
+//! Who tests the tests? Engines, tables, backends, checkpointers, lease and cursor stores, transports, and logs that are sound
+//! but for one fault, and the tests that have to find it.
 //!
 //! Each test here breaks one promise of a sound one on purpose, and fails unless the test of the kit that
 //! is about this promise fails. The same tests pass without the fault.
@@ -9,6 +9,7 @@ mod checkpointer;
 mod cursor_store;
 mod engine;
 mod lease;
+mod log;
 mod table;
 mod transport;
 
