@@ -4,7 +4,7 @@
 //! [`Bootstrap`] fills a table from one, through a
 //! [`Transport`](alluvium_core::Transport). A [`LogCursor`] gives the messages of a log at least once, and keeps how far the work on
 //! them has come in a [`CursorStore`](alluvium_core::CursorStore). A [`Worker`] has a handler do that work, and survives its
-//! failures.
+//! failures; with [`Partitions`] several processes share a log, by leases of a [`LeaseStore`](alluvium_core::LeaseStore).
 //!
 //! This crate names no backend: whatever implements the traits can be put together here.
 //!
@@ -23,6 +23,7 @@
 mod artifact;
 mod error;
 mod log_cursor;
+mod partitions;
 mod recovery;
 mod replica;
 mod worker;
@@ -35,6 +36,10 @@ pub use artifact::{
 pub use error::ReplicaError;
 pub use log_cursor::{
     Gap, GapReason, Gaps, LogCursor, LogCursorBuilder, LogCursorError, Missing, OnLoss, StartAt,
+};
+pub use partitions::{
+    Assigned, HeldPartition, LossReason, PartitionError, PartitionEvent, PartitionRecord, PartitionScopes,
+    Partitions, PartitionsBuilder, PartitionsError, PartitionsStatus,
 };
 pub use recovery::{
     LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,

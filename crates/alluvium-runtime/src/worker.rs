@@ -9,6 +9,7 @@ mod handler;
 mod parking;
 mod policy;
 mod status;
+mod stopping;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use error::{HandlerError, WorkerError};
 pub use event::WorkerEvent;
 pub use handler::{Action, Delivery, Handler};
 pub use parking::{DeadLetters, Parked};
+pub(crate) use policy::Pauses;
 pub use policy::RestartPolicy;
 pub use status::{WorkerState, WorkerStatus};
 

@@ -66,11 +66,13 @@ pub use alluvium_object_store::{
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb::{RocksDbEngine, RocksDbOptions};
 pub use alluvium_runtime::{
-    Action, ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, BootstrapStatus,
-    Bootstrapped, DeadLetters, Delivery, ExportError, ExportOptions, ExportProgress, ExportReport,
-    ExportSchedule, ExportStatus, Exported, Exporter, Fetched, Gap, GapReason, Gaps, Handler, HandlerError,
-    LatestFound, LogCursor, LogCursorBuilder, LogCursorError, MAX_COLLECTED_BYTES, Missing, OnLoss, Parked,
-    Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport, Replica, ReplicaBuilder, ReplicaError,
+    Action, ArtifactDir, ArtifactRows, Assigned, Bootstrap, BootstrapError, BootstrapProgress,
+    BootstrapStatus, Bootstrapped, DeadLetters, Delivery, ExportError, ExportOptions, ExportProgress,
+    ExportReport, ExportSchedule, ExportStatus, Exported, Exporter, Fetched, Gap, GapReason, Gaps, Handler,
+    HandlerError, HeldPartition, LatestFound, LogCursor, LogCursorBuilder, LogCursorError, LossReason,
+    MAX_COLLECTED_BYTES, Missing, OnLoss, Parked, PartitionError, PartitionEvent, PartitionRecord,
+    PartitionScopes, Partitions, PartitionsBuilder, PartitionsError, PartitionsStatus, Recovered,
+    RecoveredFrom, Recovery, RecoveryError, RecoveryReport, Replica, ReplicaBuilder, ReplicaError,
     RestartPolicy, Restorable, Restored, Round, Seekable, SkipReason, Skipped, SkippedArtifact,
     SourceMismatch, StartAt, State, Status, Subscription, SubscriptionError, Worker, WorkerBuilder,
     WorkerError, WorkerEvent, WorkerState, WorkerStatus, fetch_artifact,

@@ -11,6 +11,7 @@ use super::call::Runner;
 use super::driver::{Driver, Options};
 use super::event::OnEvent;
 use super::parking::Parking;
+use super::stopping::Stopping;
 use super::{
     Action, DeadLetters, Delivery, Handler, RestartPolicy, Worker, WorkerError, WorkerEvent, WorkerStatus,
 };
@@ -23,6 +24,7 @@ pub struct WorkerBuilder {
     cursor: LogCursorBuilder,
     options: Options,
     on_event: Option<OnEvent>,
+    halt: Option<watch::Receiver<bool>>,
 }
 
 impl WorkerBuilder {
@@ -43,6 +45,7 @@ impl WorkerBuilder {
             },
             cursor,
             on_event: None,
+            halt: None,
         }
     }
 
@@ -121,6 +124,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// Once this is true, or nobody is left who could say so, the worker stops at once: the delivery in hand is cancelled.
+    pub(crate) fn halted_by(mut self, halt: watch::Receiver<bool>) -> Self {
+        self.halt = Some(halt);
+        self
+    }
+
     /// Opens the cursor, and starts to work. Needs a tokio runtime.
     ///
     /// # Errors
@@ -147,6 +156,7 @@ impl WorkerBuilder {
         let log = Arc::clone(cursor.log());
         let status = watch::Sender::new(WorkerStatus::starting(cursor.committed().clone()));
         let (stop, stopping) = watch::channel(false);
+        let stopping = Stopping::new(stopping, self.halt);
         let watching = status.subscribe();
         let driver = Driver::new(cursor, self.options, runner, self.on_event, status, stopping);
         let task = tokio::spawn(driver.run());

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::BoxError;
-use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::handler::Inner;
+use super::stopping::Stopping;
 use super::{Action, Delivery, Handler, HandlerError, WorkerError};
 use crate::error::panic_message;
 
@@ -43,11 +43,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Has the delivery handled, as long as that may take.
-    pub(super) async fn call(
-        &self,
-        inner: &Arc<Inner>,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Outcome, WorkerError> {
+    pub(super) async fn call(&self, inner: &Arc<Inner>, stopping: &Stopping) -> Result<Outcome, WorkerError> {
         let delivery = inner.delivery();
         let mut running = match &self.runner {
             Runner::Async(handler) => {
@@ -60,7 +56,6 @@ impl Caller {
             }
         };
         let started = tokio::time::Instant::now();
-        let mut stop = stop.clone();
         let (allowed, deadline) = (self.timeout, self.shutdown_deadline);
         let over = async {
             match allowed {
@@ -69,8 +64,7 @@ impl Caller {
             }
         };
         let stopped = async {
-            // An error says that the handle is gone, which is to stop, too.
-            let _ = stop.wait_for(|stop| *stop).await;
+            stopping.told().await;
             tokio::time::sleep(deadline).await;
         };
         let late = tokio::select! {
@@ -78,6 +72,7 @@ impl Caller {
             joined = &mut running => return Ok(outcome(joined)),
             () = over => allowed.map(HandlerError::TimedOut),
             () = stopped => None,
+            () = stopping.halted() => None,
         };
         inner.cancel();
         running.abort();

@@ -11,6 +11,7 @@ use super::event::{Events, OnEvent};
 use super::handler::Inner;
 use super::parking::Parking;
 use super::policy::{Budget, Pauses};
+use super::stopping::Stopping;
 use super::{
     Action, HandlerError, Parked, RestartPolicy, WorkerError, WorkerEvent, WorkerState, WorkerStatus,
 };
@@ -42,7 +43,7 @@ pub(super) struct Driver {
     caller: Caller,
     events: Events,
     status: watch::Sender<WorkerStatus>,
-    stop: watch::Receiver<bool>,
+    stopping: Stopping,
     budget: Budget,
     /// After a failure of the handler.
     restart_pauses: Pauses,
@@ -69,7 +70,7 @@ impl Driver {
         runner: Runner,
         on_event: Option<OnEvent>,
         status: watch::Sender<WorkerStatus>,
-        stop: watch::Receiver<bool>,
+        stopping: Stopping,
     ) -> Self {
         Self {
             budget: Budget::new(options.restart),
@@ -87,7 +88,7 @@ impl Driver {
             },
             options,
             status,
-            stop,
+            stopping,
             failures: 0,
             alone: 0,
             one_by_one: Sequence::ZERO,
@@ -122,10 +123,10 @@ impl Driver {
     async fn gather(&mut self) -> Result<Option<Vec<Change>>, WorkerError> {
         loop {
             let (max_messages, max_bytes) = self.room();
-            let mut stop = self.stop.clone();
+            let stopping = self.stopping.clone();
             let polled = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return Ok(None),
+                () = stopping.told() => return Ok(None),
                 polled = self.cursor.poll_within(max_messages, max_bytes) => polled,
             };
             self.tell_gaps();
@@ -164,7 +165,7 @@ impl Driver {
         let until = tokio::time::Instant::now() + self.options.linger;
         let (max_messages, max_bytes) = self.room();
         let mut bytes: usize = messages.iter().map(Change::len_bytes).sum();
-        let mut stop = self.stop.clone();
+        let stopping = self.stopping.clone();
         while messages.len() < max_messages && bytes < max_bytes {
             let more = self
                 .cursor
@@ -172,7 +173,7 @@ impl Driver {
             let more = tokio::select! {
                 more = more => more,
                 () = tokio::time::sleep_until(until) => return,
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopping.told() => return,
             };
             // An error comes again when the next delivery is gathered.
             let Ok(more) = more else { return };
@@ -198,7 +199,7 @@ impl Driver {
             status.enter(WorkerState::Working);
         });
         let inner = Inner::new(messages, evidence);
-        match self.caller.call(&inner, &self.stop).await? {
+        match self.caller.call(&inner, &self.stopping).await? {
             Outcome::Done(Action::StopWithRollback) | Outcome::Abandoned => {
                 self.roll_back().await;
                 Ok(Next::End)
@@ -331,10 +332,9 @@ impl Driver {
 
     /// Whether the worker is to stop, at the latest at the end of the pause.
     async fn pause(&mut self, pause: Duration) -> bool {
-        let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => true,
+            () = self.stopping.told() => true,
             () = tokio::time::sleep(pause) => false,
         }
     }

@@ -81,11 +81,11 @@ impl Budget {
 
 /// Pauses that get longer with every failure, each a little different from the others'.
 #[derive(Debug)]
-pub(super) struct Pauses(ExponentialBackoff);
+pub(crate) struct Pauses(ExponentialBackoff);
 
 impl Pauses {
     /// From the first to the longest, doubling.
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self(
             ExponentialBackoffBuilder::new()
                 .with_initial_interval(first)
@@ -96,7 +96,7 @@ impl Pauses {
         )
     }
 
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
     }
 
