@@ -226,7 +226,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The nats-server to run: a variable that names it, the pinned one, or the PATH's.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("ALLUVIUM_NATS_SERVER") {
         return named.into();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alluvium_core::{BoxError, Change, LogError, LogIdentity, Sequence, Timestamp};
 use async_nats::connection::State;
@@ -18,11 +18,16 @@ use futures_util::Sink;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::headers;
 use crate::mapping::{Mapping, Stored};
+use crate::{authority, headers};
 
 /// How often a lost connection is looked for where the client has no way to tell of it.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+/// Until a cluster without a leader is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Until a leader that was replaced has learned of it.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What is being done while a message is asked for.
 const READING: &str = "reading a message";
@@ -153,11 +158,33 @@ impl Api {
         Subject::from(format!("{prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}"))
     }
 
-    /// The stream's configuration and state.
+    /// The stream's configuration and state, as a leader tells it that is one. In a cluster that has none just now, it is
+    /// waited for as long as for an answer.
     pub(crate) async fn info(&self) -> Result<stream::Info, LogError> {
         const DOING: &str = "asking for its state";
-        let answer = self.request(DOING, "STREAM.INFO", "", Bytes::new()).await?;
-        answer.map_err(|error| self.api_error(DOING, error))
+        let begin = Instant::now();
+        loop {
+            let answer = self.request(DOING, "STREAM.INFO", "", Bytes::new()).await?;
+            let info = answer.map_err(|error| self.api_error(DOING, error))?;
+            match authority::doubt(&info) {
+                None => return Ok(info),
+                Some(doubt) if begin.elapsed() + AGAIN > self.timeout => {
+                    return Err(self.unavailable(DOING, doubt));
+                }
+                Some(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// The same. A log of several nodes that is told to end before a sequence that it has to have is asked once more: so soon
+    /// after another node began to lead, the former one can still be heard.
+    pub(crate) async fn info_reaching(&self, sequence: Sequence) -> Result<stream::Info, LogError> {
+        let info = self.info().await?;
+        if info.state.last_sequence >= sequence.get() || !authority::is_replicated(&info) {
+            return Ok(info);
+        }
+        tokio::time::sleep(SETTLED).await;
+        self.info().await
     }
 
     /// Which log that is.

@@ -159,7 +159,12 @@ impl Bucket {
                 Ok(revision) => return Ok(Swap::Done(revision)),
                 Err(error) => error,
             };
-            let kind = publish_error(&error);
+            let kind = match publish_error(&error) {
+                // That nobody takes it is all that is known: nobody does while a bucket of several replicas has no leader, and
+                // one that is gone is found to be gone as it is read.
+                ErrorKind::NotFound => ErrorKind::Transient,
+                kind => kind,
+            };
             if kind != ErrorKind::Transient {
                 return Err(Failure::new("write", key, kind, error));
             }
@@ -286,6 +291,10 @@ pub(crate) fn publish_error(error: &PublishError) -> ErrorKind {
         (PublishErrorKind::StreamNotFound, _) => ErrorKind::NotFound,
         (PublishErrorKind::MaxPayloadExceeded, _) => ErrorKind::Invalid,
         (PublishErrorKind::WrongLastSequence, _) => ErrorKind::Transient,
+        // The same, of a cluster where another write of the key is under way: it does not know yet what the last one is.
+        (_, Some(error)) if error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+            ErrorKind::Transient
+        }
         // A bucket that is full or closed, a sealed stream: an operator has to act.
         (_, Some(error)) if error.code() < 500 => ErrorKind::Unavailable,
         _ => ErrorKind::Transient,

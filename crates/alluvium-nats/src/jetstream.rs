@@ -78,7 +78,7 @@ impl JetStream {
     }
 
     pub(crate) async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
-        let info = self.api.info().await?;
+        let info = self.api.info_reaching(from.previous()).await?;
         let bounds = self.bounds_of(&info);
         if from > bounds.last.next() {
             return Err(LogError::BeyondEnd {

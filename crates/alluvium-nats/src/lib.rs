@@ -26,6 +26,7 @@
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
 
 mod api;
+mod authority;
 mod bucket;
 mod builder;
 mod consumer;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use alluvium_core::Sequence;
 use async_nats::message::OutboundMessage;
 use async_nats::{Client, Subject};
 use futures_util::Sink;
@@ -19,6 +20,8 @@ const LISTING_HEARTBEAT: Duration = Duration::from_millis(10);
 const EXPIRES: Duration = Duration::from_secs(30);
 /// The same for a listing, of which nobody may be reading the heartbeats.
 const LISTING_EXPIRES: Duration = Duration::from_secs(5);
+/// The same while the consumer's node may lie behind.
+const UNSETTLED_EXPIRES: Duration = Duration::from_secs(1);
 
 /// A consumer that is being read.
 pub(super) struct Live {
@@ -29,18 +32,28 @@ pub(super) struct Live {
     pub(super) next: u64,
     /// Looks since the server last said anything.
     pub(super) silent: u32,
+    /// Whether the consumer's node has told of something at or after what the log ended with when the consumer was made.
+    /// Before that, its end is not the log's.
+    settled: bool,
 }
 
 impl Live {
     /// A consumer of which nothing has come yet.
     pub(super) fn new(open: Open, next_subject: Subject, pulls: Pulls) -> Self {
         Self {
+            settled: !open.behind,
             open,
             next_subject,
             pulls,
             next: 1,
             silent: 0,
         }
+    }
+
+    /// The consumer's node has told of this sequence. Whether its end is the log's, then.
+    pub(super) fn reaches(&mut self, sequence: Sequence) -> bool {
+        self.settled |= sequence >= self.open.last;
+        self.settled
     }
 
     /// Sends the pulls that are wanted, as far as the client takes them.
@@ -70,6 +83,8 @@ impl Live {
 
     fn request(&self, grant: Grant, purpose: Purpose) -> String {
         let (expires, heartbeat, no_wait) = match purpose {
+            // Where it cannot tell the end by what is pending, it has to tell it otherwise, and soon.
+            Purpose::Follow if !self.settled => (UNSETTLED_EXPIRES, LISTING_HEARTBEAT, ""),
             Purpose::Follow => (EXPIRES, HEARTBEAT, ""),
             // Such a pull ends when the server has nothing more to deliver just then.
             Purpose::List { .. } => (LISTING_EXPIRES, LISTING_HEARTBEAT, r#","no_wait":true"#),

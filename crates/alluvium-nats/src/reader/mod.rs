@@ -136,7 +136,7 @@ impl Reader {
             least(open.limits.bytes, self.budget.bytes),
             self.course.purpose == Purpose::Follow,
         );
-        if open.pending == 0 {
+        if open.pending == 0 && (!open.behind || self.course.position >= open.last) {
             let sequence = open.last.max(self.course.position);
             if self.caught_up.is_none_or(|said| said < sequence) {
                 self.caught_up = Some(sequence);
@@ -217,7 +217,7 @@ impl Reader {
         live.pulls.took(message.length as u64);
         let sequence = Sequence::new(delivery.sequence);
         let timestamp = Timestamp::from_nanos(delivery.nanos);
-        let at_end = delivery.pending == 0;
+        let at_end = live.reaches(sequence) && delivery.pending == 0;
         self.course.seen = Some((sequence, timestamp));
         // A listing that began again comes past what it has given.
         let wanted = sequence > self.course.position;
@@ -274,6 +274,9 @@ impl Reader {
                     return Outcome::Nothing;
                 }
                 let sequence = Sequence::new(sequence).max(self.course.position);
+                if !live.reaches(sequence) {
+                    return Outcome::Nothing;
+                }
                 match self.course.purpose {
                     // Again where only messages out of scope have come: whoever waits for one of those learns of it.
                     Purpose::Follow if self.caught_up.is_none_or(|said| said < sequence) => {
@@ -302,6 +305,8 @@ impl Reader {
                 match self.course.purpose {
                     Purpose::Follow => Outcome::Nothing,
                     Purpose::List { .. } if live.open.skips => Outcome::Replace(Cause::Skipped),
+                    // A heartbeat tells when its node has the rest.
+                    Purpose::List { .. } if !live.reaches(self.course.position) => Outcome::Nothing,
                     Purpose::List { .. } => Outcome::End(self.course.position.max(live.open.last)),
                 }
             }

@@ -1,0 +1,10 @@
+//! Replicas, cursors and leases on a cluster of three servers whose nodes are killed, stopped and made to hand over.
+
+mod bucket;
+mod cursors;
+mod faults;
+mod follow;
+mod followers;
+mod lagging;
+mod leases;
+mod writer;
