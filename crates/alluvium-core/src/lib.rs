@@ -35,6 +35,7 @@ mod error;
 mod evidence;
 mod headers;
 pub mod lease;
+mod listing;
 mod log;
 mod mode;
 mod name;
@@ -64,6 +65,7 @@ pub use error::{BoxError, ErrorKind};
 pub use evidence::Evidence;
 pub use headers::Headers;
 pub use lease::{Acquired, Lease, LeaseError, LeaseRecord, LeaseStore};
+pub use listing::{ListEvent, ListStream, Listed};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
 pub use mode::Mode;
 pub use plan::{

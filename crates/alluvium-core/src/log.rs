@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Change, ErrorKind, Scope, Sequence, Timestamp};
+use crate::{BoxError, Change, ErrorKind, ListEvent, ListStream, Listed, Scope, Sequence, Timestamp};
 
 /// Which log: its name and the instant it was created. A stream deleted and made again under the same name is
 /// another log, and no cursor of the old one means anything in it.
@@ -154,6 +155,18 @@ pub trait Log: Send + Sync + 'static {
     /// As [`bounds`](Log::bounds).
     async fn current(&self, scope: &Scope) -> Result<LogStream, LogError>;
 
+    /// The same without the values: what a table is compared with before anything is fetched that it has already.
+    ///
+    /// Written here over [`current`](Log::current), for logs that have no cheaper way.
+    ///
+    /// # Errors
+    ///
+    /// As [`bounds`](Log::bounds).
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        let listed = self.current(scope).await?;
+        Ok(Box::pin(WithoutValues(listed)))
+    }
+
     /// Every key in scope of which the log holds a message, a delete marker included, without its value.
     ///
     /// # Errors
@@ -170,6 +183,24 @@ pub trait Log: Send + Sync + 'static {
 }
 
 const _: fn(&dyn Log) = |_| (); // object-safe
+
+/// A listing with its values left out.
+struct WithoutValues(LogStream);
+
+impl Stream for WithoutValues {
+    type Item = Result<ListEvent, LogError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context).map(|event| {
+            event.map(|event| {
+                event.map(|event| match event {
+                    LogEvent::Change(change) => ListEvent::Key(Listed::of(change)),
+                    LogEvent::CaughtUp(sequence) => ListEvent::Complete(sequence),
+                })
+            })
+        })
+    }
+}
 
 /// What can go wrong with a log.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Bounds, Change, KeyStream, LogError, LogEvent, LogStream, Retention, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, KeyStream, ListEvent, ListStream, Listed, LogError, LogEvent, LogStream, Retention,
+    Scope, Sequence,
+};
 use async_nats::jetstream::stream;
 use futures_util::StreamExt as _;
 
@@ -42,7 +45,7 @@ impl JetStream {
         Ok(Reader::new(Arc::clone(&self.api), course, self.budget, open))
     }
 
-    async fn list(&self, scope: &Scope, headers_only: bool) -> Result<Reader, LogError> {
+    async fn latest(&self, scope: &Scope, headers_only: bool) -> Result<Reader, LogError> {
         let info = self.api.info().await?;
         let purpose = Purpose::List {
             headers_only,
@@ -98,12 +101,23 @@ impl JetStream {
     /// for a message that is no longer the last of its key moved to the end, and one that still is was it when the
     /// listing passed.
     pub(crate) async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
-        Ok(Box::pin(self.list(scope, false).await?))
+        Ok(Box::pin(self.latest(scope, false).await?))
+    }
+
+    /// As [`current`](Self::current), by a consumer that is sent no payloads: what makes a message a marker is in its headers.
+    pub(crate) async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        let listed = self.latest(scope, true).await?.map(|event| {
+            event.map(|event| match event {
+                LogEvent::Change(change) => ListEvent::Key(Listed::of(change)),
+                LogEvent::CaughtUp(sequence) => ListEvent::Complete(sequence),
+            })
+        });
+        Ok(Box::pin(listed))
     }
 
     /// A key that is overwritten meanwhile may come twice.
     pub(crate) async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
-        let keys = self.list(scope, true).await?.filter_map(|event| {
+        let keys = self.latest(scope, true).await?.filter_map(|event| {
             std::future::ready(match event {
                 Ok(LogEvent::Change(change)) => Some(Ok(change.key)),
                 Ok(LogEvent::CaughtUp(_)) => None,

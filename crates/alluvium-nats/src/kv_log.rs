@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Bounds, Change, KeyStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
 use async_nats::Client;
 use async_trait::async_trait;
 
@@ -98,6 +98,11 @@ impl Log for KvLog {
     /// As the trait says. A key that is overwritten while the listing runs may come twice; the later one is the latest.
     async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
         self.log.current(scope).await
+    }
+
+    /// As [`current`](Log::current), without the payloads.
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        self.log.list(scope).await
     }
 
     /// As the trait says. A key that is overwritten meanwhile may come twice.

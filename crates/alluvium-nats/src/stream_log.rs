@@ -1,6 +1,6 @@
 //! [`StreamLog`]: any stream as a log.
 
-use alluvium_core::{Bounds, Change, KeyStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
 use async_nats::Client;
 use async_trait::async_trait;
 
@@ -107,6 +107,11 @@ impl Log for StreamLog {
     /// is the last again, that one may not come.
     async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
         self.log.current(scope).await
+    }
+
+    /// As [`current`](Log::current), without the payloads.
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        self.log.list(scope).await
     }
 
     /// The subjects that there are messages of. One that is published to meanwhile may come twice.

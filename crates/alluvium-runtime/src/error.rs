@@ -44,6 +44,9 @@ pub enum ReplicaError {
     /// The operating system gave the replica no thread.
     #[error("cannot start the applying thread")]
     Thread(#[source] Arc<std::io::Error>),
+    /// What the log lists could not be set aside while it was compared with the table.
+    #[error("the replica cannot set aside what its log lists: make room in the system's temporary directory")]
+    Scratch(#[source] Arc<std::io::Error>),
     /// The replica was shut down before what was waited for happened.
     #[error("the replica was shut down")]
     ShutDown,
@@ -57,9 +60,11 @@ impl ReplicaError {
             Self::Table(error) => error.kind(),
             Self::Bootstrap(error) => error.kind(),
             Self::Refused(_) => ErrorKind::Invalid,
-            Self::Hook { .. } | Self::HookPanicked { .. } | Self::Thread(_) | Self::ShutDown => {
-                ErrorKind::Unavailable
-            }
+            Self::Hook { .. }
+            | Self::HookPanicked { .. }
+            | Self::Thread(_)
+            | Self::Scratch(_)
+            | Self::ShutDown => ErrorKind::Unavailable,
         }
     }
 }
@@ -73,6 +78,12 @@ impl From<LogError> for ReplicaError {
 impl From<TableError> for ReplicaError {
     fn from(error: TableError) -> Self {
         Self::Table(Arc::new(error))
+    }
+}
+
+impl From<std::io::Error> for ReplicaError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Scratch(Arc::new(error))
     }
 }
 

@@ -4,8 +4,10 @@ mod applier;
 mod bootstrap;
 mod builder;
 mod driver;
+mod listed;
 mod queue;
 mod reconcile;
+mod repair;
 mod status;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alluvium::{LogEvent, LogStream, Scope, Sequence};
+use alluvium::{ListEvent, Listed, LogEvent, LogStream, Scope, Sequence};
 use alluvium_e2e::feed::Random;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -15,6 +15,7 @@ on_both! {
     current_is_the_last_message_of_each_key_and_then_the_end
     the_end_of_a_listing_is_not_waited_for
     keys_are_those_of_the_scope_without_their_values
+    a_listing_is_what_is_current_without_the_values
     no_key_is_missing_from_a_listing_that_writers_overtake
     a_listing_overtaken_once_does_not_wait_at_each_key_that_moved
     a_listing_goes_on_when_its_consumer_is_lost
@@ -83,6 +84,41 @@ async fn the_end_of_a_listing_is_not_waited_for(kind: Kind) {
         // By heartbeats alone it would take a quarter of a second each.
         let elapsed = begin.elapsed();
         assert!(elapsed.as_secs() < 5, "history {history}: {elapsed:?}");
+    }
+}
+
+async fn a_listing_is_what_is_current_without_the_values(kind: Kind) {
+    for history in [1, 3] {
+        let fixture = Fixture::with_history(kind, history).await;
+        for key in ["a", "b.c", "b.d", "a"] {
+            fixture.put(key, &"x".repeat(100_000)).await;
+        }
+        fixture.delete_key("b.d").await;
+        let client = fixture.server.client().await;
+        let statistics = client.statistics();
+        let log = open(kind, client).await;
+        for scope in [Scope::all(), Scope::of(["b.*"]).unwrap()] {
+            let current = log
+                .current(&scope)
+                .await
+                .unwrap()
+                .map(|event| match event.unwrap() {
+                    LogEvent::Change(change) => ListEvent::Key(Listed::of(change)),
+                    LogEvent::CaughtUp(sequence) => ListEvent::Complete(sequence),
+                });
+            let current: Vec<_> = current.collect().await;
+            let before = statistics.in_bytes.load(Ordering::Relaxed);
+            let listed: Vec<_> = log
+                .list(&scope)
+                .await
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
+                .await;
+            assert_eq!(listed, current, "history {history}");
+            let received = statistics.in_bytes.load(Ordering::Relaxed) - before;
+            assert!(received < 10_000, "{received} bytes without values");
+        }
     }
 }
 

@@ -81,9 +81,24 @@ impl Applier {
                         self.amend(differing)?;
                     }
                 }
+                Work::Compare(listed, tell) => {
+                    if let Some(reconcile) = &mut reconcile {
+                        let differing = reconcile.compare(self.table.as_ref(), listed)?;
+                        // Whoever asked may have stopped waiting.
+                        let _ = tell.send(differing);
+                    }
+                }
+                Work::Amend(changes) => self.amend(changes)?,
+                Work::Spare(keys) => {
+                    if let Some(reconcile) = &mut reconcile {
+                        for key in keys {
+                            reconcile.spare(&key);
+                        }
+                    }
+                }
                 Work::EndReconcile(cursor) => {
                     if let Some(reconcile) = reconcile.take() {
-                        self.end_reconcile(&reconcile, &cursor)?;
+                        self.end_reconcile(reconcile, &cursor)?;
                     }
                 }
                 Work::Load(load) => {
@@ -138,10 +153,10 @@ impl Applier {
     fn begin_reconcile(&mut self) -> Result<Reconcile, ReplicaError> {
         self.table.amend(&[])?;
         self.status.send_modify(|status| status.cursor = None);
-        Ok(Reconcile::default())
+        Ok(Reconcile::new())
     }
 
-    fn end_reconcile(&mut self, reconcile: &Reconcile, cursor: &Cursor) -> Result<(), ReplicaError> {
+    fn end_reconcile(&mut self, reconcile: Reconcile, cursor: &Cursor) -> Result<(), ReplicaError> {
         let table = Arc::clone(&self.table);
         reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished))?;
         let batch = Batch::new(Vec::new(), Some(cursor.clone()));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use alluvium_core::{
     Bounds, Change, Cursor, ErrorKind, KeyRange, Log, LogError, LogEvent, LogIdentity, LogStream, Mode, Plan,
-    PlanInput, Scope, Sequence, Table, plan,
+    PlanInput, ReconcileReason, Scope, Sequence, Table, plan,
 };
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
@@ -27,7 +27,7 @@ use crate::error::Chain;
 /// Received changes are handed over in pieces of at most this many, or of this weight: large enough that handing over
 /// costs nothing per change, small enough that the applying thread is not kept waiting for a flood to pause.
 const PIECE: usize = 1_024;
-const PIECE_BYTES: usize = 512 << 10;
+pub(super) const PIECE_BYTES: usize = 512 << 10;
 
 /// After so many pieces in a flood the receiving task lets others have their turn, the stop signal among them.
 const PIECES_PER_TURN: u64 = 16;
@@ -59,7 +59,7 @@ pub(super) struct Course {
 }
 
 /// Why reading ended.
-enum Interruption {
+pub(super) enum Interruption {
     Failed(ReplicaError),
     /// The applying thread has ended, and tells why itself.
     ApplierEnded,
@@ -79,13 +79,13 @@ impl From<Ended> for Interruption {
 
 /// What was there to be received at one go.
 #[derive(Default)]
-struct Piece {
-    changes: Vec<Change>,
+pub(super) struct Piece {
+    pub(super) changes: Vec<Change>,
     bytes: usize,
-    end: Option<PieceEnd>,
+    pub(super) end: Option<PieceEnd>,
 }
 
-enum PieceEnd {
+pub(super) enum PieceEnd {
     CaughtUp(Sequence),
     Failed(LogError),
     Over,
@@ -262,15 +262,12 @@ impl Driver {
             self.queue.push(Work::Follow(course.log.clone())).await?;
             let from = match course.plan {
                 Plan::Resume { from } => from,
-                Plan::Reconcile(reason) => {
-                    tracing::info!(table = self.table.name(), %reason, "reconciling");
-                    self.reconcile(&course.log).await?.next()
-                }
+                Plan::Reconcile(reason) => self.reconcile(&course.log, reason).await?.next(),
                 // Of a mirror, what the log lists is always right.
-                Plan::Restore { reason, .. } => {
-                    tracing::info!(table = self.table.name(), %reason, "reconciling");
-                    self.reconcile(&course.log).await?.next()
-                }
+                Plan::Restore { .. } => self
+                    .reconcile(&course.log, ReconcileReason::Overrun)
+                    .await?
+                    .next(),
                 Plan::Refuse(reason) => return Err(ReplicaError::Refused(reason).into()),
             };
             self.read(&course.log, from).await
@@ -315,7 +312,7 @@ impl Driver {
 
     /// Checks, once a stream is open, that it is of the log that the decision was about: a stream tells of a log
     /// replaced under it, but not of one replaced before.
-    async fn still_the_same(&self, log: &LogIdentity) -> Result<(), LogError> {
+    pub(super) async fn still_the_same(&self, log: &LogIdentity) -> Result<(), LogError> {
         if self.log.bounds().await?.log == *log {
             Ok(())
         } else {
@@ -325,34 +322,12 @@ impl Driver {
         }
     }
 
-    /// Makes the table what the log holds now. Returns where that is.
-    async fn reconcile(&self, log: &LogIdentity) -> Result<Sequence, Interruption> {
-        self.queue.push(Work::BeginReconcile).await?;
-        let mut stream = self.log.current(&self.scope).await?;
-        self.still_the_same(log).await?;
-        loop {
-            let piece = self.receive(&mut stream).await;
-            if !piece.changes.is_empty() {
-                self.queue.push(Work::Reconcile(piece.changes)).await?;
-            }
-            match piece.end {
-                None => {}
-                Some(PieceEnd::CaughtUp(sequence)) => {
-                    let cursor = self.cursor_at(log, sequence).await?.unwrap_or_else(|| {
-                        // The message is gone already, so no later start will find another one in its place.
-                        Cursor::start_of(log.clone()).at(sequence, log.created)
-                    });
-                    self.queue.push(Work::EndReconcile(cursor)).await?;
-                    return Ok(sequence);
-                }
-                Some(PieceEnd::Failed(error)) => return Err(error.into()),
-                Some(PieceEnd::Over) => return Err(self.over().into()),
-            }
-        }
-    }
-
     /// The cursor at a sequence; none if the log does not hold that message.
-    async fn cursor_at(&self, log: &LogIdentity, sequence: Sequence) -> Result<Option<Cursor>, LogError> {
+    pub(super) async fn cursor_at(
+        &self,
+        log: &LogIdentity,
+        sequence: Sequence,
+    ) -> Result<Option<Cursor>, LogError> {
         let start = Cursor::start_of(log.clone());
         if sequence == Sequence::ZERO {
             return Ok(Some(start));
@@ -365,7 +340,7 @@ impl Driver {
     }
 
     /// A log's stream never ends without an error. One that does is read again.
-    fn over(&self) -> ReplicaError {
+    pub(super) fn over(&self) -> ReplicaError {
         let log = self.log.name().to_owned();
         LogError::Unavailable {
             log,
@@ -376,13 +351,17 @@ impl Driver {
     }
 
     /// Receives a piece, and counts it. Nobody is told of that alone.
-    async fn receive(&self, stream: &mut LogStream) -> Piece {
+    pub(super) async fn receive(&self, stream: &mut LogStream) -> Piece {
         let piece = receive(stream).await;
+        self.count(piece.changes.len());
+        piece
+    }
+
+    pub(super) fn count(&self, received: usize) {
         self.status.send_if_modified(|status| {
-            status.received += piece.changes.len() as u64;
+            status.received += received as u64;
             false
         });
-        piece
     }
 
     /// Keeps the status's rate.
@@ -420,6 +399,8 @@ impl Driver {
                         status.error = None;
                         status.enter(if status.is_bootstrapping() {
                             State::Bootstrapping
+                        } else if matches!(status.plan, Some(Plan::Reconcile(_))) && status.cursor.is_none() {
+                            State::Reconciling
                         } else if status.lag() == 0 {
                             State::Live
                         } else {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Change, Cursor, LogIdentity, Sequence};
+use alluvium_core::{Change, Cursor, Listed, LogIdentity, Sequence};
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::reconcile::Differing;
 use crate::artifact::Load;
 
 /// What a change weighs beside its key and value.
@@ -22,6 +24,12 @@ pub(super) enum Work {
     BeginReconcile,
     /// The latest change of each of some keys.
     Reconcile(Vec<Change>),
+    /// Say which of these the table does not show.
+    Compare(Vec<Listed>, oneshot::Sender<Vec<Differing>>),
+    /// Of those, the changes that they made.
+    Amend(Vec<Change>),
+    /// The log holds something of these keys: no row of them is gone.
+    Spare(Vec<Bytes>),
     /// The listing is complete at this cursor.
     EndReconcile(Cursor),
     /// Replace the whole content.
@@ -66,7 +74,9 @@ impl Queue {
     /// the queue to be empty.
     pub(super) async fn push(&self, work: Work) -> Result<(), Ended> {
         let weight = match &work {
-            Work::Apply(changes) | Work::Reconcile(changes) => changes.iter().map(weight).sum::<usize>(),
+            Work::Apply(changes) | Work::Reconcile(changes) | Work::Amend(changes) => {
+                changes.iter().map(weight).sum::<usize>()
+            }
             _ => 0,
         };
         let share = match u32::try_from(weight.min(self.bytes)) {
@@ -88,6 +98,13 @@ impl Queue {
             share: None,
         };
         self.arrivals.send(arrival).map_err(|_| Ended)
+    }
+
+    /// Which of the listed messages the table does not show, when everything pushed before is done.
+    pub(super) async fn compare(&self, listed: Vec<Listed>) -> Result<Vec<Differing>, Ended> {
+        let (tell, told) = oneshot::channel();
+        self.push(Work::Compare(listed, tell)).await?;
+        told.await.map_err(|_| Ended)
     }
 
     /// Waits until everything pushed so far is done.

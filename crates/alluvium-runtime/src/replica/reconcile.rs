@@ -1,43 +1,82 @@
-//! A reconcile, seen from the table: which of the listed changes differ, and which rows are gone.
+//! A reconcile, seen from the table: which of the listed messages it does not show, and which rows are gone.
 //!
-//! Readers never see a key move back: a row is replaced only by what the log holds of it now. The set of listed keys
-//! is held in memory, so a reconcile takes about as much memory as the keys of the log.
+//! Readers never see a key move back: a row is replaced only by what the log holds of it now. What was listed is held as
+//! positions, a bounded number of them in memory.
 
 use std::collections::HashSet;
 
-use alluvium_core::{Change, Cursor, DeleteReason, KeyRange, Table, TableError};
+use alluvium_core::{Change, Cursor, DeleteReason, KeyRange, Listed, Sequence, Table, Timestamp};
+use bytes::Bytes;
 
+use super::listed::ListedSet;
 use crate::ReplicaError;
 
 /// How many vanished rows one step of the sweep takes.
 const SWEEP_STEP: usize = 4_096;
 
 /// What has been listed so far.
-#[derive(Default)]
 pub(super) struct Reconcile {
-    /// Keys that the log holds a value of. Copies: a listed key is a slice of a large receive buffer.
-    live: HashSet<Box<[u8]>>,
+    /// The messages that put a value there.
+    live: ListedSet,
+    /// Keys that the log holds a message of, wherever that stands.
+    spared: HashSet<Bytes>,
+}
+
+/// A listed message that the table does not show.
+pub(super) struct Differing {
+    pub(super) listed: Listed,
+    /// The message that the row of the key is of, if there is one.
+    pub(super) row: Option<(Sequence, Timestamp)>,
 }
 
 impl Reconcile {
+    pub(super) fn new() -> Self {
+        Self {
+            live: ListedSet::new(),
+            spared: HashSet::new(),
+        }
+    }
+
+    /// Of listed messages, those that the table does not show yet.
+    pub(super) fn compare(
+        &mut self,
+        table: &dyn Table,
+        listed: Vec<Listed>,
+    ) -> Result<Vec<Differing>, ReplicaError> {
+        let mut differing = Vec::new();
+        for listed in listed {
+            let entry = table.get(&listed.key)?;
+            let row = entry.map(|entry| (entry.sequence, entry.timestamp));
+            let differs = if listed.deleted.is_some() {
+                row.is_some()
+            } else {
+                self.note(&listed.key, listed.sequence, listed.timestamp)?;
+                row != Some((listed.sequence, listed.timestamp))
+            };
+            if differs {
+                differing.push(Differing { listed, row });
+            }
+        }
+        Ok(differing)
+    }
+
     /// Of listed changes, those that the table does not show yet.
     pub(super) fn differing(
         &mut self,
         table: &dyn Table,
         listed: Vec<Change>,
-    ) -> Result<Vec<Change>, TableError> {
+    ) -> Result<Vec<Change>, ReplicaError> {
         let mut differing = Vec::new();
         for change in listed {
             let entry = table.get(&change.key)?;
             let differs = if let Some(value) = change.value() {
-                self.live.insert(change.key.as_ref().into());
+                self.note(&change.key, change.sequence, change.timestamp)?;
                 entry.is_none_or(|entry| {
                     let same_message =
                         entry.sequence == change.sequence && entry.timestamp == change.timestamp;
                     !same_message || entry.value != *value
                 })
             } else {
-                self.live.remove(change.key.as_ref());
                 entry.is_some()
             };
             if differs {
@@ -47,28 +86,45 @@ impl Reconcile {
         Ok(differing)
     }
 
+    fn note(&mut self, key: &Bytes, sequence: Sequence, timestamp: Timestamp) -> Result<(), ReplicaError> {
+        if !self.live.push(sequence, timestamp)? {
+            self.spare(key);
+        }
+        Ok(())
+    }
+
+    /// Leaves the row of a key alone: the log holds something of it.
+    pub(super) fn spare(&mut self, key: &[u8]) {
+        // A copy: what is received is a slice of a large buffer.
+        self.spared.insert(Bytes::copy_from_slice(key));
+    }
+
     /// Gives the rows that the log no longer holds, as deletes, in steps.
     pub(super) fn sweep(
-        &self,
+        self,
         table: &dyn Table,
         cursor: &Cursor,
         mut step: impl FnMut(Vec<Change>) -> Result<(), ReplicaError>,
     ) -> Result<(), ReplicaError> {
         let mut vanished = Vec::new();
-        for row in table.snapshot()?.scan(&KeyRange::all())? {
-            let (key, _) = row?;
-            if !self.live.contains(key.as_ref()) {
-                vanished.push(Change::delete(
-                    key,
-                    DeleteReason::Vanished,
-                    cursor.sequence,
-                    cursor.timestamp,
-                ));
-                if vanished.len() == SWEEP_STEP {
-                    step(std::mem::take(&mut vanished))?;
+        for window in self.live.windows()? {
+            let window = window?;
+            for row in table.snapshot()?.scan(&KeyRange::all())? {
+                let (key, entry) = row?;
+                if window.tells(entry.sequence, entry.timestamp) == Some(false) && !self.spared.contains(&key)
+                {
+                    vanished.push(gone(key, cursor));
+                    if vanished.len() == SWEEP_STEP {
+                        step(std::mem::take(&mut vanished))?;
+                    }
                 }
             }
         }
         step(vanished)
     }
+}
+
+/// The delete of a row that the log does not hold, at the position of whoever found out.
+pub(super) fn gone(key: Bytes, cursor: &Cursor) -> Change {
+    Change::delete(key, DeleteReason::Vanished, cursor.sequence, cursor.timestamp)
 }

@@ -14,7 +14,10 @@ use crate::{BootstrapError, BootstrapProgress, Bootstrapped, ExportStatus, Repli
 pub enum State {
     /// The table is being filled from an artifact. Reads show what it held before.
     Bootstrapping,
-    /// On its way to the end of the log: the first fill, a resume, or a reconcile.
+    /// The table is compared with what the log holds, for the reason that [`Status::plan`] gives. Reads show what it held before,
+    /// and ever more of what the log holds now.
+    Reconciling,
+    /// On its way to the end of the log: the first fill, or a resume.
     Filling,
     /// At the end of the log, waiting for the next change.
     Live,
@@ -36,6 +39,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bootstrapping => "bootstrapping",
+            Self::Reconciling => "reconciling",
             Self::Filling => "filling",
             Self::Live => "live",
             Self::Stalled => "stalled",

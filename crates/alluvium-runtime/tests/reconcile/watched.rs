@@ -1,0 +1,81 @@
+//! A log that counts the values it is asked for, and changes when it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_memory::MemoryLog;
+use async_trait::async_trait;
+
+type OnFetch = Box<dyn FnMut(&MemoryLog, Sequence) + Send>;
+
+/// A log in memory that is watched.
+pub(crate) struct Watched {
+    pub(crate) log: MemoryLog,
+    fetched: AtomicU64,
+    listings_with_values: AtomicU64,
+    on_fetch: Mutex<OnFetch>,
+}
+
+impl Watched {
+    pub(crate) fn new(log: MemoryLog) -> Arc<Self> {
+        Self::with(log, |_, _| {})
+    }
+
+    /// One that has this done before each message it is asked for.
+    pub(crate) fn with(
+        log: MemoryLog,
+        on_fetch: impl FnMut(&MemoryLog, Sequence) + Send + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            fetched: AtomicU64::new(0),
+            listings_with_values: AtomicU64::new(0),
+            on_fetch: Mutex::new(Box::new(on_fetch)),
+        })
+    }
+
+    /// How many single messages were asked for.
+    pub(crate) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// How many listings brought the values along.
+    pub(crate) fn listings_with_values(&self) -> u64 {
+        self.listings_with_values.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Log for Watched {
+    fn name(&self) -> &str {
+        self.log.name()
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        self.log.bounds().await
+    }
+
+    async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
+        self.log.read(from, scope).await
+    }
+
+    async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
+        self.listings_with_values.fetch_add(1, Ordering::Relaxed);
+        self.log.current(scope).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        self.log.list(scope).await
+    }
+
+    async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
+        self.log.keys(scope).await
+    }
+
+    async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+        (self.on_fetch.lock().unwrap())(&self.log, sequence);
+        self.log.message_at(sequence).await
+    }
+}
