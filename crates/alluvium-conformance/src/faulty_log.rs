@@ -5,7 +5,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alluvium_core::{Bounds, Change, KeyStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
@@ -185,6 +185,11 @@ impl Log for FaultyLog {
 
     async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
         self.stream("listing", self.inner.current(scope)).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        self.stream("listing without values", self.inner.list(scope))
+            .await
     }
 
     async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {

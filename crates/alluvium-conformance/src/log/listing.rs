@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alluvium_core::{Change, Scope, Sequence};
+use alluvium_core::{Change, Listed, Scope, Sequence};
 use bytes::Bytes;
 
 use super::place::{Place, scope, sequences, told, with_log};
@@ -34,6 +34,11 @@ pub fn m_current_is_the_latest_message_of_each_key(harness: &dyn LogHarness) {
                 "history {history}"
             );
             assert_eq!((sequences(&listed), end), (vec![3, 4, 6], 6), "history {history}");
+            let without_values = listed.into_iter().map(Listed::of).collect();
+            assert_eq!(
+                place.list_without_values(&Scope::all()).await,
+                (without_values, end)
+            );
             // The end of a scope is the end of the log.
             let (listed, end) = place.list(&scope(&["a"])).await;
             assert_eq!((sequences(&listed), end), (vec![3], 6));

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alluvium_core::{Bounds, Change, Log, LogError, LogEvent, LogStream, Operation, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, ListEvent, Listed, Log, LogError, LogEvent, LogStream, Operation, Scope, Sequence,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -103,6 +105,24 @@ impl Place {
     /// What is listed, rising in sequence, and up to where.
     pub(super) async fn list(&self, scope: &Scope) -> (Vec<Change>, u64) {
         self.current(scope).await.rest().await
+    }
+
+    /// What is listed without values, and up to where.
+    pub(super) async fn list_without_values(&self, scope: &Scope) -> (Vec<Listed>, u64) {
+        let events = async {
+            let events = self.log.list(scope).await.unwrap();
+            events.map(Result::unwrap).collect::<Vec<_>>().await
+        };
+        let (mut listed, mut ends) = (Vec::new(), Vec::new());
+        for event in self.in_time("a listing without values", events).await {
+            match event {
+                ListEvent::Key(key) if ends.is_empty() => listed.push(key),
+                ListEvent::Key(key) => panic!("{key:?} comes after the end of the listing"),
+                ListEvent::Complete(sequence) => ends.push(sequence.get()),
+            }
+        }
+        assert_eq!(ends.len(), 1, "a listing ends once: {ends:?}");
+        (listed, ends.remove(0))
     }
 
     /// Every key, as often as it comes, sorted.
