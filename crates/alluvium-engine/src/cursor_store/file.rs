@@ -66,7 +66,8 @@ impl FileCursorStore {
     /// # Errors
     ///
     /// [`CursorStoreError::Storage`] if it cannot be made.
-    pub fn open(dir: &Path) -> Result<Self, CursorStoreError> {
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, CursorStoreError> {
+        let dir = dir.as_ref();
         let directory = dir.join(DIRECTORY);
         if !directory.is_dir() {
             let make = || {
