@@ -46,6 +46,7 @@ async fn verify(args: &VerifyArgs, table: &EngineTable, output: Output) -> Resul
         let expected = Binding {
             log: log.name().to_owned(),
             scope: binding.scope.clone(),
+            mode: binding.mode,
         };
         return Err(TableError::Mismatch {
             stored: Box::new(binding),

@@ -169,8 +169,10 @@ macro_rules! table_suite {
             o7_the_binding_survives_reopens_loads_and_repairs
             o7_the_first_cursor_binds_an_unbound_table
             o7_a_cursor_of_another_log_is_refused_by_a_bound_table
+            o8_that_a_log_can_evict_is_remembered_for_ever
             m_any_bytes_are_a_key
             m_an_entry_names_its_message
+            m_what_is_forgotten_is_gone_and_the_cursor_stays
             m_an_empty_value_is_there
             m_a_scan_gives_the_rows_within_its_range
             m_tables_do_not_see_each_other

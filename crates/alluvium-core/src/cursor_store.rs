@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Binding, Change, CursorRecord, Scope};
+use crate::{Binding, Change, CursorRecord, Mode, Scope};
 
 pub use error::CursorStoreError;
 pub use name::{cursor_key, cursor_name};
@@ -139,6 +139,7 @@ impl CursorRecord {
         Binding {
             log: self.cursor.log.name.clone(),
             scope: self.scope.clone(),
+            mode: Mode::default(),
         }
     }
 
@@ -170,6 +171,7 @@ impl CursorRecord {
             expected: Box::new(Binding {
                 log: log.to_owned(),
                 scope: scope.clone(),
+                mode: Mode::default(),
             }),
         })
     }

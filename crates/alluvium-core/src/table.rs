@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Change, ChunkIter, Cursor, ErrorKind, KeyRange, Scope, Sequence, Timestamp};
+use crate::{BoxError, Change, ChunkIter, Cursor, ErrorKind, KeyRange, Mode, Scope, Sequence, Timestamp};
 
 /// What a table holds for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Binding {
     pub log: String,
     /// The keys that are held.
     pub scope: Scope,
+    /// What is kept of what the log forgets. A binding that was stored before there were modes is that of a mirror.
+    #[serde(default)]
+    pub mode: Mode,
 }
 
 /// What a table holds and what it takes.
@@ -65,7 +68,9 @@ pub struct TableStats {
 ///    [`TableError::Trimmed`]; never a subset.
 /// 6. **Damage is named**: a damaged file is [`TableError::Corrupt`] naming it, never a panic, never silently
 ///    empty.
-/// 7. **A table keeps to its binding**: it is one log's, in one scope, for ever.
+/// 7. **A table keeps to its binding**: it is one log's, in one scope and one mode, for ever.
+/// 8. **An eviction is never forgotten**: once told that its log can evict, a table says so after every reopen, repair and
+///    load.
 pub trait Table: Send + Sync + 'static {
     /// The table's name within its engine.
     fn name(&self) -> &str;
@@ -80,6 +85,17 @@ pub trait Table: Send + Sync + 'static {
     ///
     /// [`TableError::Mismatch`] if the table is bound to something else.
     fn bind(&self, binding: &Binding) -> Result<(), TableError>;
+
+    /// Whether the table was ever told that its log can evict the latest message of a key.
+    fn has_evicted(&self) -> bool;
+
+    /// Remembers, for ever, that the log can evict the latest message of a key: from now on, that a key is not listed does not
+    /// tell that it was deleted. Durable as a commit is when it returns. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors; it is not remembered then.
+    fn remember_eviction(&self) -> Result<(), TableError>;
 
     /// The cursor the table is exact at. `None` before the first [`apply`](Table::apply), and from
     /// [`amend`](Table::amend) until the next one.
@@ -104,6 +120,15 @@ pub trait Table: Send + Sync + 'static {
     ///
     /// Storage errors; nothing is applied then.
     fn amend(&self, changes: &[Change]) -> Result<(), TableError>;
+
+    /// Deletes the rows of these keys, which the log no longer holds, in one atomic commit. The cursor stays: what the log
+    /// forgot moved no position. For [`changes_since`](TableSnapshot::changes_since) it is a change at the cursor,
+    /// [`DeleteReason::Vanished`](crate::DeleteReason::Vanished). A key without a row is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Invalid`] for a table without a cursor; storage errors. Nothing is deleted then.
+    fn forget(&self, keys: &[Bytes]) -> Result<(), TableError>;
 
     /// What the table holds for a key, as of some commit that had returned when the call began, or a later one.
     ///
@@ -202,10 +227,10 @@ pub enum TableError {
         /// What was found.
         source: BoxError,
     },
-    /// The table belongs to another log or scope.
+    /// The table belongs to another log or scope, or is in another mode.
     #[error(
-        "the state holds {} (scope {}), not {} (scope {}): use another state directory, or mend the name or scope",
-        stored.log, stored.scope, expected.log, expected.scope
+        "the state holds {} (scope {}, {}), not {} (scope {}, {}): use another state directory, or mend the name, scope or mode",
+        stored.log, stored.scope, stored.mode, expected.log, expected.scope, expected.mode
     )]
     Mismatch {
         /// What the table is bound to.

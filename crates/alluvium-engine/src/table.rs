@@ -10,6 +10,7 @@
 //! 00 "cursor"              CursorRecord, MessagePack     where it is exact at; absent during a repair
 //! 00 "changes"             ChangeIndex, MessagePack      absent while changes were never tracked
 //! 00 "live"                empty                         this generation was loaded whole
+//! 00 "evicts"              empty                         the log can evict, or once could
 //! 01 <key>                 sequence u64, timestamp i64 (both big-endian), value
 //! 02 <sequence u64> <key>  what the change did, its timestamp, its era     the change index
 //! 03 <key>                 sequence u64                                    the last delete of a key, while tracked
@@ -27,10 +28,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alluvium_core::{
-    Binding, BoxError, Change, Cursor, CursorRecord, Entry, Row, Scope, Table, TableError, TableSnapshot,
-    TableStats,
+    Binding, BoxError, Change, Cursor, CursorRecord, DeleteReason, Entry, Mode, Row, Scope, Table,
+    TableError, TableSnapshot, TableStats,
 };
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use self::changes::ChangeIndex;
 use self::layout::{Encoder, RowKey};
@@ -66,6 +68,8 @@ struct State {
     generation: u64,
     space: Space,
     binding: Option<Binding>,
+    /// Whether the log can evict, or once could.
+    evicts: bool,
     cursor: Option<Cursor>,
     changes: ChangeIndex,
 }
@@ -129,6 +133,7 @@ impl EngineTable {
                 state.binding = Some(Binding {
                     log: log.to_owned(),
                     scope: Scope::all(),
+                    mode: Mode::default(),
                 });
                 Ok(state)
             }
@@ -162,6 +167,9 @@ impl EngineTable {
             && let Some(binding) = &next.binding
         {
             batch.put(space, layout::BINDING, layout::encode(binding));
+        }
+        if next.evicts && !current.evicts {
+            batch.put(space, layout::EVICTS, &b""[..]);
         }
         if next.cursor != current.cursor {
             match &next.cursor {
@@ -215,6 +223,17 @@ impl Table for EngineTable {
         }
     }
 
+    fn has_evicted(&self) -> bool {
+        self.state.load().evicts
+    }
+
+    fn remember_eviction(&self) -> Result<(), TableError> {
+        let _writer = self.writer();
+        let mut next = State::clone(&self.state.load());
+        next.evicts = true;
+        self.commit(&[], next)
+    }
+
     fn cursor(&self) -> Option<Cursor> {
         self.state.load().cursor.clone()
     }
@@ -252,6 +271,26 @@ impl Table for EngineTable {
         next.cursor = None;
         next.changes.unsettle();
         self.commit(changes, next)
+    }
+
+    fn forget(&self, keys: &[Bytes]) -> Result<(), TableError> {
+        let _writer = self.writer();
+        let next = State::clone(&self.state.load());
+        let Some(cursor) = &next.cursor else {
+            return Err(TableError::Invalid(
+                "a table without a cursor is empty or in a repair, and has no row to forget".to_owned(),
+            ));
+        };
+        let gone = |key: &Bytes| {
+            Change::delete(
+                key.clone(),
+                DeleteReason::Vanished,
+                cursor.sequence,
+                cursor.timestamp,
+            )
+        };
+        let changes: Vec<Change> = keys.iter().map(gone).collect();
+        self.commit(&changes, next)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, TableError> {
@@ -317,6 +356,9 @@ impl Table for EngineTable {
             CursorRecord::new(cursor.clone(), scope).encode(),
         );
         batch.put(next.space, layout::CHANGES, layout::encode(&next.changes));
+        if next.evicts {
+            batch.put(next.space, layout::EVICTS, &b""[..]);
+        }
         if let Err(error) = self.engine.commit(batch) {
             // Not live, so the next open would drop it too; the error to report is the first one.
             if let Err(error) = self.engine.drop_space(&name) {
@@ -348,8 +390,10 @@ impl Table for EngineTable {
         let state = self.state.load();
         let engine = self.engine.stats().map_err(storage)?;
         let pairs = self.engine.approximate_len(state.space).map_err(storage)?;
-        let beside =
-            state.changes.pairs() + u64::from(state.binding.is_some()) + u64::from(state.cursor.is_some());
+        let beside = state.changes.pairs()
+            + u64::from(state.binding.is_some())
+            + u64::from(state.cursor.is_some())
+            + u64::from(state.evicts);
         Ok(TableStats {
             rows: pairs.saturating_sub(beside),
             disk_bytes: engine.disk_bytes,
@@ -376,6 +420,7 @@ impl State {
             binding: get(layout::BINDING)?
                 .map(|bytes| layout::decode(name, &bytes))
                 .transpose()?,
+            evicts: get(layout::EVICTS)?.is_some(),
             cursor: cursor
                 .map_err(|error| corrupt(name, error))?
                 .map(|record| record.cursor),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use alluvium::{
     Binding, Bootstrap, BootstrapError, Change, Cursor, EngineTable, ErrorKind, ExportOptions, Exporter,
-    LogIdentity, MemoryEngine, Scope, Sequence, Table, Timestamp, Transport,
+    LogIdentity, MemoryEngine, Mode, Scope, Sequence, Table, Timestamp, Transport,
 };
 use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::feed::Random;
@@ -42,6 +42,7 @@ async fn artifact(transport: Arc<dyn Transport>) -> Arc<EngineTable> {
         .bind(&Binding {
             log: log().name,
             scope: Scope::all(),
+            mode: Mode::default(),
         })
         .unwrap();
     for row in 1..=ROWS {
@@ -90,6 +91,7 @@ async fn fills_up(engine: EngineKind, disk: &SmallDisk, state: &Path, scratch: &
         let binding = Binding {
             log: log().name,
             scope: Scope::all(),
+            mode: Mode::default(),
         };
         table.bind(&binding).unwrap();
         let old = (1..=50).map(|row| put(format!("old.{row}"), vec![b'o'; 100], row));

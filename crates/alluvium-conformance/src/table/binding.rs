@@ -1,6 +1,6 @@
 //! Obligation 7: a table keeps to its binding.
 
-use alluvium_core::{Binding, Scope, TableError};
+use alluvium_core::{Binding, DeleteReason, Mode, Operation, Scope, TableError};
 
 use super::{apply, expect};
 use crate::support::{OpenTable, error_of, refused};
@@ -14,6 +14,7 @@ fn binding(history: &History, filters: &[&str]) -> Binding {
         } else {
             Scope::of(filters).unwrap()
         },
+        mode: Mode::default(),
     }
 }
 
@@ -89,6 +90,77 @@ pub fn o7_the_binding_survives_reopens_loads_and_repairs(harness: &dyn TableHarn
     table.apply(&[], &history.cursor(60)).unwrap();
     again(&mut table);
     expect(&*table, &model);
+}
+
+/// Through loads, repairs and reopens. A table that nobody told does not say so.
+pub fn o8_that_a_log_can_evict_is_remembered_for_ever(harness: &dyn TableHarness) {
+    let mut table = OpenTable::new(harness);
+    let history = History::new(75);
+    let model = TableModel::of(&history, 60);
+    apply(&*table, &history, 0, 20);
+    assert!(!table.has_evicted());
+    table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
+    assert!(!table.has_evicted());
+    for _ in 0..2 {
+        table.remember_eviction().unwrap();
+        assert!(table.has_evicted());
+    }
+    let again = |table: &mut OpenTable<'_>| {
+        if table.persistent() {
+            table.drop_and_reopen();
+        }
+        assert!(table.has_evicted());
+    };
+    again(&mut table);
+    table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
+    again(&mut table);
+    table.amend(&[]).unwrap();
+    again(&mut table);
+    table.apply(&[], &history.cursor(60)).unwrap();
+    again(&mut table);
+    expect(&*table, &model);
+}
+
+/// Rows go, the cursor and all other rows stay, and the change index tells what went.
+pub fn m_what_is_forgotten_is_gone_and_the_cursor_stays(harness: &dyn TableHarness) {
+    let mut table = OpenTable::new(harness);
+    let history = History::new(76);
+    let no_row = bytes::Bytes::from_static(b"no row");
+    refused!(
+        table.forget(std::slice::from_ref(&no_row)),
+        TableError::Invalid(_)
+    );
+    apply(&*table, &history, 0, 40);
+    table.track_changes(true).unwrap();
+    apply(&*table, &history, 40, 60);
+    let mut model = TableModel::of(&history, 60);
+    let gone: Vec<_> = model.rows.keys().take(2).cloned().collect();
+    for _ in 0..2 {
+        table
+            .forget(&[gone[0].clone(), no_row.clone(), gone[1].clone()])
+            .unwrap();
+    }
+    for key in &gone {
+        model.rows.remove(key);
+    }
+    let changes = table
+        .snapshot()
+        .unwrap()
+        .changes_since(history.cursor(59).sequence);
+    let changes: Vec<_> = changes.unwrap().map(Result::unwrap).collect();
+    for key in &gone {
+        let told = changes
+            .iter()
+            .any(|change| change.key == key && change.operation == Operation::Delete(DeleteReason::Vanished));
+        assert!(told, "{key:?} is in no change: {changes:?}");
+    }
+    expect(&*table, &model);
+    if table.persistent() {
+        table.drop_and_reopen();
+    }
+    expect(&*table, &model);
+    table.amend(&[]).unwrap();
+    refused!(table.forget(&gone), TableError::Invalid(_));
 }
 
 /// A table that nobody bound is bound to the log whose cursor it is given first; another log is refused from then on.

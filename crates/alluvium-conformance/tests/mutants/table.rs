@@ -109,6 +109,14 @@ impl Table for Broken {
         }
     }
 
+    fn has_evicted(&self) -> bool {
+        self.inner.has_evicted()
+    }
+
+    fn remember_eviction(&self) -> Result<(), TableError> {
+        self.inner.remember_eviction()
+    }
+
     fn cursor(&self) -> Option<Cursor> {
         self.inner.cursor()
     }
@@ -159,6 +167,10 @@ impl Table for Broken {
             Some(at) if self.fault == Fault::RepairKeepsTheCursor => self.inner.apply(&[], &at),
             _ => Ok(()),
         }
+    }
+
+    fn forget(&self, keys: &[bytes::Bytes]) -> Result<(), TableError> {
+        self.inner.forget(keys)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, TableError> {

@@ -16,6 +16,9 @@ pub(super) const CHANGES: &[u8] = b"\x00changes";
 /// This generation was loaded whole.
 pub(super) const LIVE: &[u8] = b"\x00live";
 
+/// The log can evict, or once could.
+pub(super) const EVICTS: &[u8] = b"\x00evicts";
+
 /// Begins the key of every row.
 pub(super) const ROW: u8 = 1;
 /// Begins the key of every entry of the change index.

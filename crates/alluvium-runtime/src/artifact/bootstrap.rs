@@ -72,7 +72,7 @@ pub struct Bootstrap {
     scratch: PathBuf,
     log: Option<Arc<dyn Log>>,
     scope: Option<Scope>,
-    mode: Mode,
+    mode: Option<Mode>,
     at: Option<Sequence>,
     fall_back: Option<usize>,
     track_changes: bool,
@@ -101,7 +101,7 @@ impl Bootstrap {
             scratch: scratch.into(),
             log: None,
             scope: None,
-            mode: Mode::default(),
+            mode: None,
             at: None,
             fall_back: None,
             track_changes: false,
@@ -121,9 +121,10 @@ impl Bootstrap {
         self
     }
 
-    /// What the table keeps of what its log forgets: an artifact of a table that keeps something else is refused.
+    /// What the table keeps of what its log forgets: an artifact of a table that keeps something else is refused. By default what
+    /// it is bound to, or else [`Mode::Mirror`].
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
@@ -210,10 +211,10 @@ impl Bootstrap {
     }
 
     /// The bootstrap of a replica, which passes over some damage unless it was told how much.
-    pub(crate) fn of_replica(mut self, log: Arc<dyn Log>, scope: Scope, track_changes: bool) -> Self {
+    pub(crate) fn of_replica(mut self, log: Arc<dyn Log>, binding: &Binding, track_changes: bool) -> Self {
         self.fall_back.get_or_insert(3);
         self.track_changes |= track_changes;
-        self.log(log).scope(scope)
+        self.log(log).scope(binding.scope.clone()).mode(binding.mode)
     }
 
     /// The same, which tells this one too.
@@ -257,7 +258,7 @@ impl Bootstrap {
         let wanted = Wanted {
             log_name: &binding.log,
             scope: &binding.scope,
-            mode: self.mode,
+            mode: binding.mode,
             log: self.log.as_deref(),
         };
         choose::check(&self.source, manifest, &wanted).await?;
@@ -343,6 +344,10 @@ impl Bootstrap {
         let binding = Binding {
             log: log.unwrap_or_else(|| manifest.cursor.log.name.clone()),
             scope: scope.unwrap_or_else(|| manifest.scope.clone()),
+            mode: self
+                .mode
+                .or_else(|| stored.map(|stored| stored.mode))
+                .unwrap_or_default(),
         };
         if bound.is_some() {
             table.bind(&binding)?;

@@ -96,10 +96,14 @@ impl Applier {
                         }
                     }
                 }
-                Work::EndReconcile(cursor) => {
+                Work::EndReconcile(cursor, delete) => {
                     if let Some(reconcile) = reconcile.take() {
-                        self.end_reconcile(reconcile, &cursor)?;
+                        self.end_reconcile(Some(reconcile).filter(|_| delete), &cursor)?;
                     }
+                }
+                Work::RememberEviction => {
+                    self.table.remember_eviction()?;
+                    self.table.sync()?;
                 }
                 Work::Load(load) => {
                     if let Some(cursor) = load(self.table.as_ref()) {
@@ -156,9 +160,11 @@ impl Applier {
         Ok(Reconcile::new())
     }
 
-    fn end_reconcile(&mut self, reconcile: Reconcile, cursor: &Cursor) -> Result<(), ReplicaError> {
+    fn end_reconcile(&mut self, reconcile: Option<Reconcile>, cursor: &Cursor) -> Result<(), ReplicaError> {
         let table = Arc::clone(&self.table);
-        reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished))?;
+        if let Some(reconcile) = reconcile {
+            reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished))?;
+        }
         let batch = Batch::new(Vec::new(), Some(cursor.clone()));
         self.call_hook(&batch)?;
         self.table.apply(&[], cursor)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Scope, Table};
+use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Mode, Scope, Table};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::applier::{Applier, Hook};
@@ -28,6 +28,7 @@ pub struct ReplicaBuilder {
     log: Arc<dyn Log>,
     table: Arc<dyn Table>,
     scope: Scope,
+    mode: Mode,
     durability: Durability,
     hook: Option<Hook>,
     track_changes: bool,
@@ -46,6 +47,7 @@ impl Replica {
             log,
             table,
             scope: Scope::all(),
+            mode: Mode::default(),
             durability: Durability::Buffered,
             hook: None,
             track_changes: false,
@@ -63,6 +65,18 @@ impl ReplicaBuilder {
     /// The keys to hold. Everything by default. A table keeps the scope it was first used with.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
+        self
+    }
+
+    /// What the table keeps of what its log forgets. [`Mode::Mirror`] by default: nothing. In [`Mode::Archive`] what the log
+    /// merely evicted stays: only who deletes a key deletes its row. A table keeps the mode it was first used with.
+    ///
+    /// An archive whose log may have evicted cannot be put right by listing that log. When the log has overrun it, was created
+    /// again or lost its tail, it goes on from an artifact or is refused, with what to do. It remembers that the log
+    /// could evict, also when that was switched off again; what is switched on and off between two looks at the log
+    /// ([`bounds_every`](Self::bounds_every)) is not seen.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -157,14 +171,16 @@ impl ReplicaBuilder {
     ///
     /// # Errors
     ///
-    /// [`ReplicaError::Table`] for a table of another log or scope, [`ReplicaError::Log`] for a log that does not exist
+    /// [`ReplicaError::Table`] for a table of another log, scope or mode, [`ReplicaError::Log`] for a log that does not exist
     /// or cannot be reached, [`ReplicaError::Refused`] where there is no correct way. Nothing has changed then.
     pub async fn start(mut self) -> Result<Replica, ReplicaError> {
         let table = Arc::clone(&self.table);
         let binding = Binding {
             log: self.log.name().to_owned(),
             scope: self.scope.clone(),
+            mode: self.mode,
         };
+        let of_artifacts = binding.clone();
         // Before anything is bound: a log that cannot be read must not leave its name in a new table.
         let bounds = self.log.bounds().await?;
         let bind = move || {
@@ -206,14 +222,15 @@ impl ReplicaBuilder {
             exports: rounds.as_ref().map(|_| requests),
         };
         let bootstrap = self.bootstrap.map(|bootstrap| {
-            let (log, scope) = (Arc::clone(&self.log), self.scope.clone());
-            let bootstrap = bootstrap.of_replica(log, scope, self.track_changes || rounds.is_some());
+            let log = Arc::clone(&self.log);
+            let bootstrap = bootstrap.of_replica(log, &of_artifacts, self.track_changes || rounds.is_some());
             ReplicaBootstrap::new(bootstrap, self.bootstrap_when_behind, status.clone())
         });
         let driver = Driver {
             log: self.log,
             table: self.table,
             scope: self.scope,
+            mode: self.mode,
             queue,
             status,
             stalled_after: self.stalled_after,

@@ -43,6 +43,7 @@ pub(super) struct Driver {
     pub(super) log: Arc<dyn Log>,
     pub(super) table: Arc<dyn Table>,
     pub(super) scope: Scope,
+    pub(super) mode: Mode,
     pub(super) queue: Queue,
     pub(super) status: watch::Sender<Status>,
     pub(super) stalled_after: Duration,
@@ -214,11 +215,22 @@ impl Driver {
     /// Decides how the table goes on from a log with these bounds.
     pub(super) async fn decide(&self, bounds: Bounds) -> Result<Course, ReplicaError> {
         let table = Arc::clone(&self.table);
+        let evicts = bounds.retention.evicts_latest();
         let look = move || {
+            // Before anything is done that rests on it.
+            if evicts && !table.has_evicted() {
+                table.remember_eviction()?;
+                table.sync()?;
+            }
             let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
-            Ok::<_, ReplicaError>((table.binding(), table.cursor(), first.is_some()))
+            Ok::<_, ReplicaError>((
+                table.binding(),
+                table.cursor(),
+                first.is_some(),
+                table.has_evicted(),
+            ))
         };
-        let (binding, cursor, has_rows) = tokio::task::spawn_blocking(look)
+        let (binding, cursor, has_rows, has_evicted) = tokio::task::spawn_blocking(look)
             .await
             .map_err(|_| ReplicaError::ShutDown)??;
         let at_cursor = match &cursor {
@@ -232,10 +244,10 @@ impl Driver {
         let plan = plan(&PlanInput {
             bound_to: binding.as_ref().map(|binding| binding.log.as_str()),
             scope: &self.scope,
-            mode: Mode::Mirror,
+            mode: self.mode,
             cursor: cursor.as_ref(),
             has_rows,
-            has_evicted: false,
+            has_evicted,
             vanished: false,
             bounds: &bounds,
             at_cursor,
@@ -316,9 +328,13 @@ impl Driver {
         if self.log.bounds().await?.log == *log {
             Ok(())
         } else {
-            Err(LogError::Replaced {
-                log: log.name.clone(),
-            })
+            Err(self.replaced())
+        }
+    }
+
+    pub(super) fn replaced(&self) -> LogError {
+        LogError::Replaced {
+            log: self.log.name().to_owned(),
         }
     }
 
@@ -391,6 +407,13 @@ impl Driver {
             let bounds = self.log.bounds().await;
             if bounds.is_ok() {
                 heard = Instant::now();
+            }
+            if let Ok(bounds) = &bounds
+                && bounds.retention.evicts_latest()
+                && !self.table.has_evicted()
+            {
+                // If the applying thread has ended, the replica ends too.
+                let _ = self.queue.push(Work::RememberEviction).await;
             }
             self.status.send_modify(|status| match bounds {
                 Ok(bounds) => {

@@ -30,8 +30,10 @@ pub(super) enum Work {
     Amend(Vec<Change>),
     /// The log holds something of these keys: no row of them is gone.
     Spare(Vec<Bytes>),
-    /// The listing is complete at this cursor.
-    EndReconcile(Cursor),
+    /// The listing is complete at this cursor. What was not listed is to be deleted, or not.
+    EndReconcile(Cursor, bool),
+    /// The log can evict.
+    RememberEviction,
     /// Replace the whole content.
     Load(Load),
     /// Say when everything before this is done.

@@ -6,6 +6,7 @@
 
 use alluvium_core::{
     Change, Cursor, ListEvent, ListStream, Listed, LogError, LogIdentity, ReconcileReason, Scope, Sequence,
+    unlisted_is_deleted,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -53,7 +54,15 @@ impl Driver {
             // The message is gone already, so no later start will find another one in its place.
             Cursor::start_of(log.clone()).at(sequence, log.created)
         });
-        self.queue.push(Work::EndReconcile(cursor)).await?;
+        let bounds = self.log.bounds().await?;
+        if bounds.log != *log {
+            return Err(self.replaced().into());
+        }
+        if bounds.retention.evicts_latest() {
+            self.queue.push(Work::RememberEviction).await?;
+        }
+        let delete = unlisted_is_deleted(self.mode, self.table.has_evicted(), &bounds.retention);
+        self.queue.push(Work::EndReconcile(cursor, delete)).await?;
         Ok(sequence)
     }
 

@@ -21,6 +21,7 @@ fn old_table(shelf: &Shelf) -> Arc<dyn Table> {
     let binding = Binding {
         log: shelf.log.name.clone(),
         scope: shelf.scope.clone(),
+        mode: Mode::default(),
     };
     table.bind(&binding).unwrap();
     table.apply(&shelf.changes[..700], &shelf.cursor(700)).unwrap();
@@ -236,6 +237,7 @@ async fn an_artifact_of_something_else() {
         .bind(&Binding {
             log: "KV_flags".to_owned(),
             scope: shelf.scope.clone(),
+            mode: Mode::default(),
         })
         .unwrap();
     let error = run(|bootstrap| bootstrap).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alluvium_core::artifact::Unfit;
-use alluvium_core::{Binding, ErrorKind, LogIdentity, Scope, Sequence, Table, Timestamp, Transport};
+use alluvium_core::{Binding, ErrorKind, LogIdentity, Mode, Scope, Sequence, Table, Timestamp, Transport};
 use alluvium_runtime::{Bootstrap, BootstrapError, Replica, ReplicaError, State, Status};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
@@ -37,6 +37,7 @@ fn table_at(shelf: &Shelf, at: usize) -> Arc<dyn Table> {
     let binding = Binding {
         log: shelf.log.name.clone(),
         scope: Scope::all(),
+        mode: Mode::default(),
     };
     table.bind(&binding).unwrap();
     table

@@ -306,6 +306,7 @@ async fn the_key_of_another_table_is_refused() {
     some.bind(&Binding {
         log: "KV_routes".to_owned(),
         scope,
+        mode: Mode::default(),
     })
     .unwrap();
     put(some.as_ref(), "eu.west", "1");

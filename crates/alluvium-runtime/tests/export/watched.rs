@@ -65,6 +65,14 @@ impl Table for WatchedTable {
         self.inner.bind(binding)
     }
 
+    fn has_evicted(&self) -> bool {
+        self.inner.has_evicted()
+    }
+
+    fn remember_eviction(&self) -> Result<(), TableError> {
+        self.inner.remember_eviction()
+    }
+
     fn cursor(&self) -> Option<Cursor> {
         self.inner.cursor()
     }
@@ -75,6 +83,10 @@ impl Table for WatchedTable {
 
     fn amend(&self, changes: &[Change]) -> Result<(), TableError> {
         self.inner.amend(changes)
+    }
+
+    fn forget(&self, keys: &[bytes::Bytes]) -> Result<(), TableError> {
+        self.inner.forget(keys)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, TableError> {

@@ -7,7 +7,7 @@ use alluvium_core::artifact::{
     ArtifactManifest, BaseReason, Draft, ExportInput, ExportPlan, ManifestId, Outcome, Run, plan_export,
 };
 use alluvium_core::{
-    ArtifactKey, Cursor, Scope, Sequence, Table, TableError, TableSnapshot, Timestamp, Transport,
+    ArtifactKey, Cursor, Mode, Scope, Sequence, Table, TableError, TableSnapshot, Timestamp, Transport,
     TransportError,
 };
 use tokio::sync::mpsc;
@@ -107,6 +107,11 @@ impl Exporter {
         exported?.ok_or_else(|| ExportError::Interrupted("it was not wanted any more".to_owned()))
     }
 
+    fn mode(&self) -> Mode {
+        let bound = self.table.binding().map(|binding| binding.mode);
+        self.options.mode.or(bound).unwrap_or_default()
+    }
+
     /// The same, unless it is not wanted any more when there is something to upload. Whatever still runs when it ends or is
     /// dropped holds a clone of `running`.
     pub(super) async fn export_if(
@@ -123,7 +128,7 @@ impl Exporter {
             newest,
             cursor: &look.cursor,
             scope: &look.scope,
-            mode: self.options.mode,
+            mode: self.mode(),
             floor: look.floor,
             at_newest,
             policy: self.options.policy,
@@ -280,7 +285,7 @@ impl Exporter {
             table: self.table.name().to_owned(),
             cursor,
             scope,
-            mode: self.options.mode,
+            mode: self.mode(),
             runs,
             after,
             level,

@@ -16,7 +16,7 @@ pub(super) type OnProgress = Arc<dyn Fn(ExportProgress) + Send + Sync>;
 #[derive(Clone)]
 pub struct ExportOptions {
     pub(super) exporter: String,
-    pub(super) mode: Mode,
+    pub(super) mode: Option<Mode>,
     pub(super) policy: ExportPolicy,
     pub(super) segment_bytes: usize,
     pub(super) delta_bytes: usize,
@@ -29,7 +29,7 @@ impl Default for ExportOptions {
     fn default() -> Self {
         Self {
             exporter: "alluvium".to_owned(),
-            mode: Mode::default(),
+            mode: None,
             policy: ExportPolicy::default(),
             segment_bytes: SEGMENT_BYTES,
             delta_bytes: 64 << 20,
@@ -48,10 +48,10 @@ impl ExportOptions {
         self
     }
 
-    /// What the table keeps of what its log forgets. [`Mode::Mirror`] by default.
+    /// What the table keeps of what its log forgets: what it is bound to by default.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
