@@ -3,21 +3,21 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use crate::guardian::{Daemon, Directory};
 
 /// Until a server must answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running nats-server. Dropping it kills it and removes what it stored.
+/// A running nats-server. It is killed, and what it stored removed, when this is dropped or this process has ended.
 #[derive(Debug)]
 pub struct NatsServer {
     port: u16,
-    directory: TempDir,
-    process: Option<Child>,
+    directory: Directory,
+    process: Option<Daemon>,
 }
 
 impl NatsServer {
@@ -49,10 +49,7 @@ impl NatsServer {
     }
 
     async fn start_as(jetstream: &str, configuration: &str) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("alluvium-nats-")
-            .tempdir()
-            .expect("a temporary directory");
+        let directory = Directory::create("alluvium-nats-").expect("a temporary directory");
         let port = free_port();
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\nlog_file: \"{log}\"\njetstream {{ store_dir: \"{store}\", {jetstream} }}\n{configuration}\n",
@@ -103,11 +100,9 @@ impl NatsServer {
     ///
     /// If it is not running.
     pub async fn kill(&mut self) {
-        let mut process = self.process.take().expect("the server is running");
-        process.kill().expect("the server is killed");
-        tokio::task::spawn_blocking(move || process.wait())
+        let process = self.process.take().expect("the server is running");
+        tokio::task::spawn_blocking(move || drop(process))
             .await
-            .expect("no panic")
             .expect("the server ends");
     }
 
@@ -118,14 +113,12 @@ impl NatsServer {
     /// If it runs already, or does not answer.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
-        let process = Command::new(binary())
-            .arg("-c")
-            .arg(self.directory.path().join("nats.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server starts");
+        let (configuration, output) = (
+            self.directory.path().join("nats.conf"),
+            self.directory.path().join("output"),
+        );
+        let arguments = ["-c".to_owned(), configuration.display().to_string()];
+        let process = Daemon::start(output, &binary(), &arguments).expect("nats-server starts");
         self.process = Some(process);
         let begin = Instant::now();
         // JetStream is there a little later than the port.
@@ -157,10 +150,8 @@ impl NatsServer {
 
 impl Drop for NatsServer {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        // Before its directory goes.
+        drop(self.process.take());
         if std::thread::panicking() {
             eprintln!("--- nats-server's log\n{}", self.log());
         }
