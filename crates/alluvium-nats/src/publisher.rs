@@ -16,8 +16,8 @@
 //! - a label for the effect, among those that the one message has;
 //! - when the message was stored: a log that lost its tail uses its sequences again.
 //!
-//! All but the last is what [`Evidence::message_id`] says. Bytes that are not printable ASCII are written as `%` and two hexadecimal
-//! digits, so that no two effects share an id.
+//! All but the last is what [`Evidence::message_id`] says. Bytes that are not printable ASCII are written as `%` and two
+//! hexadecimal digits, so that no two effects share an id.
 //!
 //! # What is guaranteed
 //!
@@ -25,29 +25,34 @@
 //! ([`Publisher::window`]), which [`open`](Publisher::open) has found to be there.
 //!
 //! 1. When [`Effects::flush`] returns, every effect since the last time is in the stream, or was it: the server has said so of
-//!    each. It is to be called before the cursor is committed. Then no effect is left out, whatever crashes.
-//! 2. Whatever arrives with the same id from *t* until *t + w*, by the server's clock, is not stored, whoever sends it, from whichever process, in
-//!    whichever batch, and under whichever subject of the stream. It is acknowledged as a duplicate, with the sequence of the first.
+//!    each. It is to be called before the cursor is committed. Then no effect is left out, whatever crashes. How durable the
+//!    stream is, its replicas and the server's `sync_interval` say.
+//! 2. Whatever arrives with the same id from *t* until *t + w*, by the server's clock, is not stored, whoever sends it,
+//!    from whichever process, in whichever batch, and under whichever subject of the stream. It is acknowledged as a
+//!    duplicate, with the sequence of the first.
 //! 3. A duplicate does not begin the window anew: what counts is the first one.
 //!
 //! # What is not
 //!
 //! - **Later than *t + w*** it is stored again. A worker that is down for longer than the window between an effect and its
-//!   commit publishes that effect twice; so does one that is reset to a position further back. The server's default window is two minutes; it
-//!   is at least 100 ms and at most the stream's `max_age`. After a restart the server may know an id for up to *w* longer.
-//! - **A server that restarts** knows the ids only of messages that are still stored. One that was deleted, purged, evicted by a limit,
-//!   consumed from a work queue, or never kept because nobody was interested is stored again if it comes again. So is any
-//!   message of a stream in memory, which is gone itself.
+//!   commit publishes that effect twice; so does one that is reset to a position further back. The server's default window
+//!   is two minutes; it is at least 100 ms and at most the stream's `max_age`. After a restart the server may know an id
+//!   for up to *w* longer.
+//! - **A server that restarts** knows the ids only of messages that are still stored. One that was deleted, purged, evicted
+//!   by a limit, consumed from a work queue, or never kept because nobody was interested is stored again if it comes again.
+//!   So is any message of a stream in memory, which is gone itself.
 //! - **Without a restart it is the other way round**: the ids of messages that were deleted, purged, evicted or consumed stay
 //!   known until *t + w*. A redelivery is then a duplicate of a message that the stream does not hold any more.
-//! - **A stream that was deleted and made again**, or restored from a backup of an earlier state, knows nothing of what came after. A window
-//!   that is made smaller forgets sooner: it is looked at when the publisher is opened.
+//! - **A stream that was deleted and made again**, or restored from a backup of an earlier state, knows nothing of what
+//!   came after. A window that is made smaller forgets sooner: it is looked at when the publisher is opened.
 //! - **Order** is that of [`Effects::publish`], except that what [`Effects::flush`] has to send again comes after the rest.
-//! - **A handler that decides otherwise** when it sees a message again is not protected: under an id that is known nothing is stored, whatever it
-//!   holds. Labels must not depend on a clock, a random number or the order of a hash map.
+//! - **A handler that decides otherwise** when it sees a message again is not protected: under an id that is known nothing
+//!   is stored, whatever it holds. Labels must not depend on a clock, a random number or the order of a hash map.
 //! - **A stream that publishes into itself** sees its own effects again where the worker's scope has their subjects in it,
 //!   and each of those is another message with other ids: that never ends. Choose a scope without them.
 //! - **Whoever sources or mirrors the stream** copies what is stored, twice if it is stored twice.
+//!
+//! All of this was tried with one server of version 2.15; what a change of leaders in a cluster does to ids was not.
 
 mod effects;
 mod error;
@@ -233,8 +238,8 @@ impl Publisher {
         Effects::new(self.clone(), evidence.clone())
     }
 
-    /// Begins the effects of what somebody is given who has a name and a log, and no evidence. The name is that of the work, not of the process:
-    /// whoever takes it over has the same.
+    /// Begins the effects of what somebody is given who has a name and a log, and no evidence. The name is that of the
+    /// work, not of the process: whoever takes it over has the same.
     pub fn effects_of(&self, worker: impl Into<String>, log: LogIdentity) -> Effects {
         self.effects(&Evidence {
             worker: worker.into(),

@@ -141,14 +141,16 @@ type Answer = Pin<Box<dyn Future<Output = (usize, Result<PublishAck, PublishErro
 /// The guarantee is in time, and is this. Let *t* be when the server stored an effect, and *w* the stream's duplicate window
 /// ([`Publisher::window`]).
 ///
-/// - Until *t + w*, by the server's clock, it is not stored again, whoever publishes it and however the messages are cut into batches. A duplicate
-///   does not begin the window anew.
+/// - Until *t + w*, by the server's clock, it is not stored again, whoever publishes it and however the messages are cut
+///   into batches. A duplicate does not begin the window anew.
 /// - Later it is stored again: a worker that is down for longer, or is reset further back, publishes twice.
-/// - When [`flush`](Self::flush) has returned, every effect is in the stream, or was it. Commit the cursor after that, and none is left out.
+/// - When [`flush`](Self::flush) has returned, every effect is in the stream, or was it. Commit the cursor after that, and
+///   none is left out.
 ///
-/// A stream that is deleted and made again, or restored, forgets; so does a server that restarts, for messages that are not stored
-/// any more. Of messages that were deleted or purged without a restart the ids stay known until *t + w*: what is published again is
-/// then stored nowhere. A worker whose scope has the subjects of its own effects in it never comes to an end.
+/// A stream that is deleted and made again, or restored, forgets; so does a server that restarts, for messages that are not
+/// stored any more. Of messages that were deleted or purged without a restart the ids stay known until *t + w*: what is
+/// published again is then stored nowhere. A worker whose scope has the subjects of its own effects in it never comes to an
+/// end.
 ///
 /// Dropped without a flush, they are given up: what is on its way may still be stored, and will be a duplicate when
 /// the messages are given again. For a batch that is rolled back that is what to do.
@@ -188,15 +190,15 @@ impl Effects {
         }
     }
 
-    /// Publishes an effect of a message. The label tells it from other effects of the same message: a number, or a word. Does
-    /// not wait until it is stored, [`flush`](Self::flush) does, but until there is room. A call that is dropped has published it or
-    /// not.
+    /// Publishes an effect of a message. The label tells it from other effects of the same message: a number, or a word.
+    /// Does not wait until it is stored, [`flush`](Self::flush) does, but until there is room. A call that is dropped has
+    /// published it or not.
     ///
     /// # Errors
     ///
-    /// [`PublisherError::Invalid`] for a subject or header that cannot be sent, and for a label that another effect of that message has
-    /// had since the last flush; [`PublisherError::Unacknowledged`] if there is no room because others have failed. The effect is
-    /// then not published.
+    /// [`PublisherError::Invalid`] for a subject or header that cannot be sent, and for a label that another effect of that
+    /// message has had since the last flush; [`PublisherError::Unacknowledged`] if there is no room because others have
+    /// failed. The effect is then not published.
     pub async fn publish(
         &mut self,
         source: &Change,
@@ -232,8 +234,8 @@ impl Effects {
     ///
     /// # Errors
     ///
-    /// [`PublisherError::Unacknowledged`]: at least one effect may be stored or not. Flush again, or give the effects up and have
-    /// the messages given again; but do not commit.
+    /// [`PublisherError::Unacknowledged`]: at least one effect may be stored or not. Flush again, or give the effects up
+    /// and have the messages given again; but do not commit.
     pub async fn flush(&mut self) -> Result<Flushed, PublisherError> {
         for index in 0..self.entries.len() {
             if matches!(self.entries[index].state, State::Failed(..)) {

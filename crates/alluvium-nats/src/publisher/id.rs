@@ -9,8 +9,8 @@ use super::PublisherError;
 /// The most bytes of an id: the server holds each in memory for the window.
 const MAX_ID: usize = 1_024;
 
-/// The id of an effect of a message: what its evidence names it by, and when the message was stored, for a log that lost its tail uses
-/// numbers again. In bytes that a header can have.
+/// The id of an effect of a message: what its evidence names it by, and when the message was stored, for a log that lost
+/// its tail uses numbers again. In bytes that a header can have.
 pub(super) fn message_id(
     evidence: &Evidence,
     source: &Change,
