@@ -1,5 +1,6 @@
 //! What handlers publish to a stream of a real server: once within the window, and what is known of everything else.
 
+mod cluster;
 mod faults;
 mod redelivery;
 mod support;

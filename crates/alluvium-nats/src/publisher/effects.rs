@@ -245,7 +245,7 @@ impl Effects {
         while let Some((index, answer)) = self.answers.next().await {
             self.settle(index, answer);
         }
-        if let Some(error) = self.failure() {
+        if let Some(error) = self.failure().await {
             return Err(error);
         }
         self.ids.clear();
@@ -278,7 +278,7 @@ impl Effects {
             match self.answers.next().await {
                 Some((index, answer)) => self.settle(index, answer),
                 // What is left has failed.
-                None => return self.failure().map_or(Ok(()), Err),
+                None => return self.failure().await.map_or(Ok(()), Err),
             }
         }
         Ok(())
@@ -314,19 +314,23 @@ impl Effects {
     }
 
     /// The first that failed.
-    fn failure(&self) -> Option<PublisherError> {
-        let failed = |entry: &Entry| matches!(entry.state, State::Failed(..));
-        let first = self.entries.iter().find(|entry| failed(entry))?;
+    async fn failure(&self) -> Option<PublisherError> {
+        let failed = |entry: &&Entry| matches!(entry.state, State::Failed(..));
+        let first = self.entries.iter().find(failed)?;
         let State::Failed(effect, error) = &first.state else {
             return None;
         };
+        let kind = match error.kind() {
+            PublishErrorKind::StreamNotFound => self.publisher.why_nobody_takes(&effect.subject).await,
+            _ => kind(error),
+        };
         Some(PublisherError::Unacknowledged {
             stream: self.publisher.stream.clone(),
-            missing: self.entries.iter().filter(|entry| failed(entry)).count(),
+            missing: self.entries.iter().filter(failed).count(),
             published: self.entries.len(),
             id: first.id.clone(),
             subject: effect.subject.clone(),
-            kind: kind(error),
+            kind,
             source: Arc::clone(error).into(),
         })
     }
