@@ -32,6 +32,15 @@ impl SmallDisk {
         self.mount(&format!("remount,size={size}"));
     }
 
+    /// Lets nothing be written to it any more.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be mounted, which takes root, or somebody writes to it just then.
+    pub fn read_only(&self) {
+        self.mount("remount,ro");
+    }
+
     fn mount(&self, options: &str) {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])

@@ -2,7 +2,9 @@
 
 mod artifacts;
 mod checkpoints;
+mod cursors;
 mod store;
+mod tail;
 mod travel;
 
 use std::ffi::OsString;
@@ -20,7 +22,12 @@ pub(crate) use self::checkpoints::{
     CheckpointsArgs, CheckpointsCommand, LsArgs, PruneArgs, RmArgs, ShowArgs,
     VerifyArgs as VerifyCheckpointsArgs,
 };
+pub(crate) use self::cursors::{
+    CursorPlaceArgs, CursorsArgs, CursorsCommand, LsArgs as LsCursorsArgs, ResetArgs as ResetCursorArgs,
+    RmArgs as RmCursorsArgs, ShowArgs as ShowCursorArgs, TargetArgs as CursorTargetArgs,
+};
 pub(crate) use self::store::StoreArgs;
+pub(crate) use self::tail::{Source, TailArgs};
 pub(crate) use self::travel::{BootstrapArgs, ConvertArgs, DiffArgs, ExportArgs, FleetArgs};
 use crate::secret::Secret;
 use crate::state::Place;
@@ -44,7 +51,8 @@ use crate::state::Place;
         alluvium verify --state ./routes --bucket routes\n  \
         alluvium export --state ./routes --store s3://bucket/fleet --key routes\n  \
         alluvium bootstrap --state ./routes --store s3://bucket/fleet --key routes\n  \
-        alluvium checkpoints ls --store s3://bucket/job"
+        alluvium checkpoints ls --store s3://bucket/job\n  \
+        alluvium tail ORDERS --cursor mailer --state ./mailer --exec ./mail.sh"
 )]
 pub(crate) struct Cli {
     /// Print JSON, one object a line, errors included.
@@ -96,29 +104,30 @@ pub(crate) enum Command {
 
     /// Export a stopped state directory to an object store, for any machine to start from.
     ///
-    /// Uploads what has changed since the newest artifact of the key, or the whole table where that cannot be told. Nothing is
-    /// written to a local disk, and any engine can load what any other exported. Ends well if there is nothing new, and if somebody
-    /// else was faster. A running replica exports by itself: see `replicate --export-every`.
+    /// Uploads what has changed since the newest artifact of the key, or the whole table where that cannot be told. Nothing
+    /// is written to a local disk, and any engine can load what any other exported. Ends well if there is nothing new, and
+    /// if somebody else was faster. A running replica exports by itself: see `replicate --export-every`.
     Export(ExportArgs),
 
     /// Fill a new state directory from an artifact.
     ///
-    /// Fetches what the scope needs, in parallel, checks it, and fills the table in one step: after an error or a kill the table is
-    /// as it was, and the next run fetches only what is not there yet. `alluvium replicate` goes on from there.
+    /// Fetches what the scope needs, in parallel, checks it, and fills the table in one step: after an error or a kill the
+    /// table is as it was, and the next run fetches only what is not there yet. `alluvium replicate` goes on from there.
     Bootstrap(BootstrapArgs),
 
     /// Copy a state directory into a new one of another engine.
     ///
-    /// Copies everything: tables with their cursors, scopes and change indexes, partials, seals and the fence. The new directory
-    /// is there when all of it is; until then it is called DIR.converting, and what a kill leaves of that is replaced by the next
-    /// run. Nothing of the old one changes.
+    /// Copies everything: tables with their cursors, scopes and change indexes, partials, seals and the fence. The new
+    /// directory is there when all of it is; until then it is called DIR.converting, and what a kill leaves of that is
+    /// replaced by the next run. Nothing of the old one changes.
     Convert(ConvertArgs),
 
     /// Compare two state directories, artifacts or buckets, key by key.
     ///
-    /// Each side is a state directory (DIR, fjall:DIR, ...), an artifact (URL#KEY, or URL#KEY@SEQUENCE for the newest at that
-    /// sequence or before) or a live bucket (nats:BUCKET, with the connection options, or `nats://HOST:PORT/BUCKET`). Values,
-    /// sequences and timestamps are compared, in one pass in bounded memory; artifacts and buckets go through a scratch directory.
+    /// Each side is a state directory (DIR, fjall:DIR, ...), an artifact (URL#KEY, or URL#KEY@SEQUENCE for the newest at
+    /// that sequence or before) or a live bucket (nats:BUCKET, with the connection options, or `nats://HOST:PORT/BUCKET`).
+    /// Values, sequences and timestamps are compared, in one pass in bounded memory; artifacts and buckets go through a
+    /// scratch directory.
     ///
     /// Exit code 0 if they are equal, 1 if they differ, 2 if that could not be found out.
     Diff(DiffArgs),
@@ -130,6 +139,26 @@ pub(crate) enum Command {
     /// List, verify and remove the artifacts in an object store: tables that any machine can start from.
     #[command(after_help = "Example:\n  alluvium artifacts ls --store s3://bucket/fleet")]
     Artifacts(ArtifactsArgs),
+
+    /// Print the messages of a stream or bucket as JSON lines, or give them to a command, and remember how far.
+    ///
+    /// Prints one JSON object a line: sequence, timestamp, subject and headers (of a bucket: key and operation), and the
+    /// value as text in `value`, or where it is not UTF-8 in `value_base64`. With --cursor it goes on where it stopped:
+    /// each message is given at least once, in order, and the cursor moves when a batch is written and flushed, or when the
+    /// command has ended with exit code 0.
+    ///
+    /// A command that fails is run again with what comes after the last batch that was done, after a pause that doubles
+    /// from 0.1 s to 10 s, and --max-restarts times at most within an hour. It is in a process group of its own, and finds
+    /// in its environment `ALLUVIUM_WORKER`, `ALLUVIUM_LOG`, `ALLUVIUM_FIRST`, `ALLUVIUM_LAST` and `ALLUVIUM_ATTEMPT`. A
+    /// batch may be cut otherwise when it is given again.
+    ///
+    /// Runs until SIGINT or SIGTERM, which let the batch in hand be done within --deadline, or until nobody reads what it
+    /// prints; that is exit code 0. Messages that were gone before they could be given are told on standard error.
+    Tail(TailArgs),
+
+    /// List, show, move and remove the cursors of tails and other consumers.
+    #[command(after_help = "Example:\n  alluvium cursors ls --kv cursors")]
+    Cursors(CursorsArgs),
 
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  alluvium completions bash > /etc/bash_completion.d/alluvium")]

@@ -1,4 +1,4 @@
-//! Reaching a server and finding a bucket on it, with the options, variables and contexts of the `nats` command.
+//! Reaching a server and finding a bucket or a stream on it, with the options, variables and contexts of the `nats` command.
 //!
 //! Secrets leave this module only into the client. URLs are stripped of users and passwords before anything else
 //! sees them, so that neither errors nor the client's log lines can show one.
@@ -13,7 +13,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use alluvium::{Bounds, KvLog, Log, LogError};
+use alluvium::{
+    Bounds, CursorStore, CursorStoreError, ErrorKind, KvCursorStore, KvLog, Log, LogBuilder, LogError,
+    StreamLog,
+};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
 
 use self::login::Login;
@@ -116,14 +119,10 @@ impl Connection {
     /// The log behind a bucket that exists, and its bounds.
     pub(crate) async fn bucket(&self, bucket: &str) -> Result<(Arc<dyn Log>, Bounds), Failure> {
         let find = async {
-            let mut log = KvLog::builder(self.client.clone(), bucket).request_timeout(self.timeout);
-            if let Some(domain) = &self.domain {
-                log = log.domain(domain);
-            }
-            if let Some(prefix) = &self.api_prefix {
-                log = log.api_prefix(prefix.trim_end_matches('.'));
-            }
-            let log = log.open().await?;
+            let log = self
+                .reach(KvLog::builder(self.client.clone(), bucket))
+                .open()
+                .await?;
             let bounds = log.bounds().await?;
             Ok::<_, LogError>((Arc::new(log) as Arc<dyn Log>, bounds))
         };
@@ -135,6 +134,49 @@ impl Connection {
             }),
             Err(source) => Err(self.log_failure(source)),
         }
+    }
+
+    /// A stream that exists, as a log.
+    pub(crate) async fn stream(&self, stream: &str) -> Result<Arc<dyn Log>, Failure> {
+        let log = self
+            .reach(StreamLog::builder(self.client.clone(), stream))
+            .open()
+            .await;
+        Ok(Arc::new(log.map_err(|error| self.log_failure(error))?))
+    }
+
+    /// The cursors in a bucket that exists.
+    pub(crate) async fn cursors(&self, bucket: &str) -> Result<Arc<dyn CursorStore>, Failure> {
+        let mut store = KvCursorStore::builder(self.client.clone(), bucket).request_timeout(self.timeout);
+        if let Some(domain) = &self.domain {
+            store = store.domain(domain);
+        }
+        if let Some(prefix) = &self.api_prefix {
+            store = store.api_prefix(prefix.trim_end_matches('.'));
+        }
+        match store.open().await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(CursorStoreError::Storage {
+                kind: ErrorKind::NotFound,
+                ..
+            }) => Err(Failure::NoCursorBucket {
+                bucket: bucket.to_owned(),
+                servers: self.servers.clone(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// With the domain or prefix that was given.
+    fn reach<L>(&self, log: LogBuilder<L>) -> LogBuilder<L> {
+        let mut log = log.request_timeout(self.timeout);
+        if let Some(domain) = &self.domain {
+            log = log.domain(domain);
+        }
+        if let Some(prefix) = &self.api_prefix {
+            log = log.api_prefix(prefix.trim_end_matches('.'));
+        }
+        log
     }
 
     /// An error of the log, with what the server had to say about it.

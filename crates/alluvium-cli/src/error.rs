@@ -6,11 +6,13 @@
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{
-    BackendError, BootstrapError, CheckpointError, EngineError, ErrorKind, ExportError, LogError, OpenError,
-    ReplicaError, TableError, TransportError,
+    BackendError, BootstrapError, CheckpointError, CursorStoreError, EngineError, ErrorKind, Evidence,
+    ExportError, HandlerError, LogCursorError, LogError, OpenError, ReplicaError, Sequence, TableError,
+    TransportError, WorkerError,
 };
 
 use crate::context::ContextError;
@@ -127,6 +129,35 @@ pub(crate) enum Failure {
     },
     #[error("{summary}")]
     Damaged { summary: String },
+    #[error(transparent)]
+    CursorStore(#[from] CursorStoreError),
+    #[error(transparent)]
+    LogCursor(#[from] LogCursorError),
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error("there are no cursors in {place}: mend the path, or make one with `alluvium tail --cursor`")]
+    NoCursors { place: String },
+    #[error("there is no cursor {name} in {place}: list what there is with `alluvium cursors ls`")]
+    NoCursorNamed { name: String, place: String },
+    #[error(
+        "the bucket {bucket} does not exist on {servers}: mend --kv, or create it with `nats kv add {bucket}`"
+    )]
+    NoCursorBucket { bucket: String, servers: String },
+    #[error(
+        "the command failed on {} to {} of {}, and was run again {restarts} times before: mend it, or allow more with \
+         --max-restarts; what comes after {committed} is not done",
+        on.first, on.last, on.log
+    )]
+    Command {
+        on: Evidence,
+        restarts: u64,
+        committed: Sequence,
+        source: Arc<HandlerError>,
+    },
+    #[error(
+        "the batch in hand was not done within {deadline:?}: it is given again at the next start, give it longer with --deadline"
+    )]
+    Abandoned { deadline: Duration },
     #[error(
         "stopped before the shutdown was finished: what is applied is safe, the next start goes on from it"
     )]
@@ -195,13 +226,18 @@ impl Failure {
             | Self::NoTable { .. }
             | Self::NoKey { .. }
             | Self::NoLatest { .. }
-            | Self::NoArtifact { .. } => ErrorKind::NotFound,
+            | Self::NoArtifact { .. }
+            | Self::NoCursors { .. }
+            | Self::NoCursorNamed { .. }
+            | Self::NoCursorBucket { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::File { .. }
             | Self::Disk { .. }
             | Self::Connect { .. }
             | Self::NoAnswer { .. }
             | Self::NoCursor { .. }
+            | Self::Command { .. }
+            | Self::Abandoned { .. }
             | Self::Impatient
             | Self::Output(_)
             | Self::Start(_) => ErrorKind::Unavailable,
@@ -215,6 +251,9 @@ impl Failure {
             Self::Engine(error) => error.kind(),
             Self::Table(error) => error.kind(),
             Self::Replica(error) => error.kind(),
+            Self::CursorStore(error) => error.kind(),
+            Self::LogCursor(error) => error.kind(),
+            Self::Worker(error) => error.kind(),
         };
         match kind {
             ErrorKind::Transient => "transient",

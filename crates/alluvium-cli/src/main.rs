@@ -1,5 +1,6 @@
 //! `alluvium`, the operator's command: replicates NATS JetStream KV buckets into local state, reads that state, and
-//! compares it with the live bucket; and looks after the checkpoints and the artifacts in an object store.
+//! compares it with the live bucket; gives the messages of streams to other commands; and looks after cursors, and after the
+//! checkpoints and the artifacts in an object store.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -15,6 +16,8 @@
 //! | [`convert`] | `alluvium convert` |
 //! | [`diff`] | `alluvium diff` |
 //! | [`artifacts`] | `alluvium artifacts ls`, `show`, `verify` and `prune` |
+//! | [`tail`] | `alluvium tail` |
+//! | [`cursors`] | `alluvium cursors ls`, `show`, `reset` and `rm` |
 //! | [`store`] | the object store that was named |
 //! | [`state`] | opening and closing a state directory and its table |
 //! | [`output`] | entries, for people and as JSON |
@@ -33,6 +36,7 @@ mod checkpoints;
 mod connect;
 mod context;
 mod convert;
+mod cursors;
 mod diff;
 mod error;
 mod export;
@@ -47,6 +51,7 @@ mod secret;
 mod signals;
 mod state;
 mod store;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
@@ -95,6 +100,8 @@ fn run(cli: &Cli, output: Output) -> Result<(), Failure> {
         Command::Convert(args) => convert::run(args, output, cli.verbose),
         Command::Diff(args) => diff::run(args, output, cli.verbose),
         Command::Artifacts(args) => artifacts::run(args, output, cli.verbose),
+        Command::Tail(args) => tail::run(args, output),
+        Command::Cursors(args) => cursors::run(args, output),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "alluvium", &mut script);
