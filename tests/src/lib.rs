@@ -23,6 +23,7 @@ pub mod node;
 pub mod participant;
 pub mod proxy;
 pub mod s3_server;
+pub mod sharer;
 pub mod small_disk;
 pub mod state;
 pub mod store;
