@@ -26,7 +26,8 @@
 //!  another message there                                                confirms, or refuse
 //!  it is of the log before it was    reconcile; restore without a row   restore, or refuse; without a row
 //!  created again                     if that helps¹                     as nothing, by a reconcile
-//!  rows and no cursor                reconcile                          refuse
+//!  rows and no cursor                reconcile                          restore what is at the end of the log,
+//!                                                                       or refuse
 //!
 //!  ¹ it holds something that the log does not, or spares reading what the log does
 //! ```
@@ -81,7 +82,8 @@ pub struct NewestArtifact<'a> {
     pub scope: &'a Scope,
     /// What its table kept of what the log forgot.
     pub mode: Mode,
-    /// Whether its table had seen that the log can evict. `true` where that is not known.
+    /// Whether its table had seen that the log can evict, which a table that shares the artifacts then remembers as well. `true`
+    /// where that is not known.
     pub has_evicted: bool,
     /// The timestamp of the message that the log holds at the artifact's sequence; `None` if it holds none there.
     pub at_cursor: Option<Timestamp>,
@@ -132,7 +134,7 @@ pub enum Plan {
 }
 
 /// Whether a key that is not among what the log lists was deleted, rather than evicted perhaps. To be asked when the listing
-/// is complete, with what the log may evict then.
+/// is complete, with what the log may evict then, and with what the table remembers.
 ///
 /// ```
 /// use alluvium_core::{Mode, Retention, unlisted_is_deleted};
@@ -196,11 +198,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             found: bounds.log.name.clone(),
         });
     }
-    let listing_is_truth = unlisted_is_deleted(input.mode, input.has_evicted, &bounds.retention);
     match Standing::of(input) {
         Standing::Nothing => begin(
             input,
-            listing_is_truth,
             Plan::Resume {
                 from: from_first(bounds),
             },
@@ -208,7 +208,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         Standing::GoesOn(cursor) => Plan::Resume {
             from: cmp::max(cursor.sequence.next(), bounds.first),
         },
-        Standing::Broken(cause) if listing_is_truth => mend_by_log(input, cause),
+        Standing::Broken(cause) if listing_is_truth(input) => mend_by_log(input, cause),
         Standing::Broken(cause) => mend_by_artifact(input, cause),
     }
 }
@@ -247,8 +247,7 @@ impl<'a> Standing<'a> {
             return Self::Broken(ReconcileReason::Overrun);
         }
         // An archive of a log that evicts keeps what vanishes.
-        let to_be_deleted = unlisted_is_deleted(input.mode, input.has_evicted, &bounds.retention);
-        if input.vanished && input.has_rows && to_be_deleted {
+        if input.vanished && input.has_rows && listing_is_truth(input) {
             return Self::Broken(ReconcileReason::Vanished);
         }
         Self::GoesOn(cursor)
@@ -256,14 +255,14 @@ impl<'a> Standing<'a> {
 }
 
 /// For a table that has nothing of the log: `or_else`, unless there is an artifact to begin with.
-fn begin(input: &PlanInput<'_>, listing_is_truth: bool, or_else: Plan) -> Plan {
+fn begin(input: &PlanInput<'_>, or_else: Plan) -> Plan {
     let Some(newest) = &input.newest else {
         return or_else;
     };
     match fit(input, newest) {
-        Ok(()) if helps(input, newest, listing_is_truth) => restore(RestoreReason::Empty, newest),
+        Ok(()) if helps(input, newest) => restore(RestoreReason::Empty, newest),
         // There is an archive, and a table begun beside it would take its place with less in it.
-        Err(artifact) if is_of_this_log(&artifact) && keeps_more(input, newest, listing_is_truth) => {
+        Err(artifact) if is_of_this_log(&artifact) && keeps_more(input, newest) => {
             Plan::Refuse(RefuseReason::OutOfReach {
                 log: input.bounds.log.name.clone(),
                 artifact,
@@ -277,10 +276,10 @@ fn begin(input: &PlanInput<'_>, listing_is_truth: bool, or_else: Plan) -> Plan {
 fn mend_by_log(input: &PlanInput<'_>, cause: ReconcileReason) -> Plan {
     let reconcile = Plan::Reconcile(cause);
     match cause {
-        ReconcileReason::LogReplaced if !input.has_rows => begin(input, true, reconcile),
+        ReconcileReason::LogReplaced if !input.has_rows => begin(input, reconcile),
         ReconcileReason::Overrun => match &input.newest {
             // Its cursor is ahead of the table's, because the log goes on from it.
-            Some(newest) if fit(input, newest).is_ok() && helps(input, newest, true) => {
+            Some(newest) if fit(input, newest).is_ok() && helps(input, newest) => {
                 restore(RestoreReason::Overrun, newest)
             }
             // A table without a row has nothing that a lost marker could have deleted.
@@ -289,7 +288,7 @@ fn mend_by_log(input: &PlanInput<'_>, cause: ReconcileReason) -> Plan {
             },
             Some(_) | None => reconcile,
         },
-        // An artifact is older than what a reconcile that was cut short has left, and keys would go back.
+        // What a reconcile has left that was cut short may be newer than an artifact, and keys would go back.
         ReconcileReason::Interrupted
         // What the log lost, the artifact may have.
         | ReconcileReason::TailLost
@@ -304,16 +303,15 @@ fn mend_by_log(input: &PlanInput<'_>, cause: ReconcileReason) -> Plan {
 fn mend_by_artifact(input: &PlanInput<'_>, cause: ReconcileReason) -> Plan {
     let reason = match cause {
         ReconcileReason::LogReplaced if !input.has_rows => {
-            return begin(input, false, Plan::Reconcile(cause));
+            return begin(input, Plan::Reconcile(cause));
         }
-        // An artifact may be older than what a reconcile that was cut short has left, and keys would go back.
-        ReconcileReason::Interrupted | ReconcileReason::Vanished => {
-            return refuse(input, cause, Hindrance::Unusable);
-        }
+        ReconcileReason::Interrupted => RestoreReason::Interrupted,
         ReconcileReason::LogReplaced => RestoreReason::LogReplaced,
         ReconcileReason::TailLost => RestoreReason::TailLost,
         ReconcileReason::HistoryChanged => RestoreReason::HistoryChanged,
         ReconcileReason::Overrun => RestoreReason::Overrun,
+        // Where the log does not tell the truth, this is no finding.
+        ReconcileReason::Vanished => return refuse(input, cause, Hindrance::None),
     };
     let Some(newest) = &input.newest else {
         return refuse(input, cause, Hindrance::None);
@@ -321,10 +319,14 @@ fn mend_by_artifact(input: &PlanInput<'_>, cause: ReconcileReason) -> Plan {
     if let Err(unfit) = fit(input, newest) {
         return refuse(input, cause, Hindrance::Unfit(unfit));
     }
+    let artifact = newest.cursor.sequence;
+    // What a reconcile has left that was cut short may be newer than the artifact, and keys would go back.
+    if cause == ReconcileReason::Interrupted && artifact < input.bounds.last {
+        return refuse(input, cause, Hindrance::Behind { artifact });
+    }
     // The log has changed behind the table. That it did not do so behind the artifact is to be seen.
     let changed = matches!(cause, ReconcileReason::TailLost | ReconcileReason::HistoryChanged);
-    if changed && newest.cursor.sequence > Sequence::ZERO && newest.at_cursor.is_none() {
-        let artifact = newest.cursor.sequence;
+    if changed && artifact > Sequence::ZERO && newest.at_cursor.is_none() {
         return refuse(input, cause, Hindrance::Unconfirmed { artifact });
     }
     restore(reason, newest)
@@ -352,16 +354,23 @@ fn is_of_this_log(unfit: &Unfit) -> bool {
     }
 }
 
-/// Whether an artifact holds what the log does not, for all that is known.
-fn keeps_more(input: &PlanInput<'_>, newest: &NewestArtifact<'_>, listing_is_truth: bool) -> bool {
-    let archive = input.mode == Mode::Archive && (!listing_is_truth || newest.has_evicted);
-    archive && newest.cursor.sequence > Sequence::ZERO
+/// Whether what the log lists is what the table should hold. An artifact tells of evictions that the table may not have seen.
+fn listing_is_truth(input: &PlanInput<'_>) -> bool {
+    let evicted = |newest: NewestArtifact<'_>| {
+        newest.has_evicted && newest.mode == Mode::Archive && newest.cursor.log == input.bounds.log
+    };
+    let has_evicted = input.has_evicted || input.newest.is_some_and(evicted);
+    unlisted_is_deleted(input.mode, has_evicted, &input.bounds.retention)
+}
+
+/// Whether an artifact of such a table holds what the log does not, for all that is known.
+fn keeps_more(input: &PlanInput<'_>, newest: &NewestArtifact<'_>) -> bool {
+    !listing_is_truth(input) && newest.cursor.sequence > Sequence::ZERO
 }
 
 /// Whether something is gained by an artifact that fits.
-fn helps(input: &PlanInput<'_>, newest: &NewestArtifact<'_>, listing_is_truth: bool) -> bool {
-    let spares_reading = newest.cursor.sequence >= from_first(input.bounds);
-    spares_reading || keeps_more(input, newest, listing_is_truth)
+fn helps(input: &PlanInput<'_>, newest: &NewestArtifact<'_>) -> bool {
+    newest.cursor.sequence >= from_first(input.bounds) || keeps_more(input, newest)
 }
 
 fn restore(reason: RestoreReason, newest: &NewestArtifact<'_>) -> Plan {

@@ -29,6 +29,8 @@ pub enum ReconcileReason {
 pub enum RestoreReason {
     /// The table has nothing yet, and the artifact spares reading, or holds what the log has forgotten.
     Empty,
+    /// The table has rows and no cursor, for an earlier reconcile was cut short, and the artifact is at the end of the log.
+    Interrupted,
     /// The log was deleted and created again, and the artifact is of the new one.
     LogReplaced,
     /// The log ends before the table's cursor, and holds the message that the artifact ends with.
@@ -75,8 +77,11 @@ pub enum RefuseReason {
 pub enum Hindrance {
     /// There is none.
     None,
-    /// None could: it may be older than some of the rows.
-    Unusable,
+    /// It may be older than some of the rows.
+    Behind {
+        /// Where it is at.
+        artifact: Sequence,
+    },
     /// The log does not go on from it, or it is of something else.
     Unfit(Unfit),
     /// The log, which has changed, does not hold the message that the artifact ends with.
@@ -103,6 +108,7 @@ impl fmt::Display for RestoreReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the table is empty, and an artifact has what it should hold",
+            Self::Interrupted => "an earlier reconcile was cut short, and an artifact is at the end of the log",
             Self::LogReplaced => "the log was deleted and created again, and an artifact is of the new one",
             Self::TailLost => "the log lost its tail, and still holds what an artifact ends with",
             Self::HistoryChanged => {
@@ -122,21 +128,12 @@ impl fmt::Display for RefuseReason {
                     "the state is of {stored}, not of {found}: use another state directory"
                 )
             }
-            Self::Archive { log, cause, artifact } => {
-                write!(
-                    f,
-                    "{cause}, and what an archive of {log} must hold cannot be had from {log}, which forgets; {artifact}: "
-                )?;
-                f.write_str(match artifact {
-                    Hindrance::Unusable => {
-                        "begin in an empty state directory, from an artifact if there is one, and keep this one as it is"
-                    }
-                    Hindrance::None | Hindrance::Unfit(_) | Hindrance::Unconfirmed { .. } => {
-                        "export from a replica that follows the log without a gap and start again, \
-                         or keep this state directory as it is and begin a new archive in an empty one"
-                    }
-                })
-            }
+            Self::Archive { log, cause, artifact } => write!(
+                f,
+                "{cause}, and what an archive of {log} must hold cannot be had from {log}, which forgets; {artifact}: export \
+                 from a replica that follows the log without a gap and start again, or keep this state directory as it is \
+                 and begin a new archive in an empty one"
+            ),
             Self::OutOfReach { log, artifact } => write!(
                 f,
                 "{artifact}; an archive of {log} begun now would have less in it than that artifact: export from a replica \
@@ -150,7 +147,10 @@ impl fmt::Display for Hindrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("there is no artifact"),
-            Self::Unusable => f.write_str("an artifact may be older than some of the rows"),
+            Self::Behind { artifact } => write!(
+                f,
+                "the artifact is at {artifact}, which may be older than some of the rows"
+            ),
             Self::Unfit(unfit) => unfit.fmt(f),
             Self::Unconfirmed { artifact } => write!(
                 f,
