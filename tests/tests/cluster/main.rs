@@ -1,4 +1,4 @@
-//! Replicas, cursors and leases on a cluster of three servers whose nodes are killed, stopped and made to hand over.
+//! Replicas, workers, cursors and leases on a cluster of three servers whose nodes are killed, stopped and made to hand over.
 
 mod bucket;
 mod cursors;
@@ -7,4 +7,5 @@ mod follow;
 mod followers;
 mod lagging;
 mod leases;
+mod worker;
 mod writer;
