@@ -91,7 +91,12 @@ impl NatsCluster {
 
     /// Where a node listens.
     pub fn url(&self, node: usize) -> String {
-        format!("nats://127.0.0.1:{}", self.nodes[node].port)
+        format!("nats://127.0.0.1:{}", self.port(node))
+    }
+
+    /// The port where a node listens.
+    pub fn port(&self, node: usize) -> u16 {
+        self.nodes[node].port
     }
 
     /// Where all of them listen.
@@ -159,8 +164,8 @@ impl NatsCluster {
         let output = log.with_extension("out");
         *process = Some(Daemon::start(output, &binary(), &arguments).expect("nats-server starts"));
         let url = self.url(node);
-        self.wait(&format!("node {node} takes clients"), async || {
-            async_nats::connect(&url).await.is_ok()
+        self.wait(&format!("node {node} takes clients"), || async {
+            async_nats::connect(&url).await.ok().map(drop)
         })
         .await;
     }
@@ -194,24 +199,18 @@ impl NatsCluster {
     ///
     /// If none comes to.
     pub async fn leader(&self, stream: &str) -> usize {
-        let mut leader = None;
-        self.wait(&format!("{stream} has a leader"), async || {
-            leader = self.leader_now(stream).await;
-            leader.is_some()
-        })
-        .await;
-        leader.expect("it was waited for")
+        self.wait(&format!("{stream} has a leader"), || self.leader_now(stream))
+            .await
     }
 
-    /// The node that leads a stream, if one does. Every node that runs is asked, for one that does not lead has nothing to say,
-    /// and one that was stopped may say what it once was.
+    /// The node that leads a stream, if somebody knows.
     pub async fn leader_now(&self, stream: &str) -> Option<usize> {
         let info = self.info(stream).await?;
         let leader = info.cluster?.leader?;
         (0..NODES).find(|node| name_of(*node) == leader)
     }
 
-    /// A stream's state as its leader tells it; none if nobody answers.
+    /// A stream's state as its leader tells it, or any node while it has none; `None` if nobody answers.
     pub async fn info(&self, stream: &str) -> Option<stream::Info> {
         let answer = self.ask("app", &format!("$JS.API.STREAM.INFO.{stream}")).await?;
         serde_json::from_value(answer).ok()
@@ -228,15 +227,14 @@ impl NatsCluster {
     ///
     /// If they never do.
     pub async fn in_step(&self, stream: &str) {
-        self.wait(&format!("all nodes have all of {stream}"), async || {
-            let Some(cluster) = self.info(stream).await.and_then(|info| info.cluster) else {
-                return false;
-            };
+        self.wait(&format!("all nodes have all of {stream}"), || async {
+            let cluster = self.info(stream).await?.cluster?;
             let in_step =
                 |peer: &stream::PeerInfo| peer.current && !peer.offline && peer.lag.unwrap_or(0) == 0;
-            cluster.leader.is_some()
+            (cluster.leader.is_some()
                 && cluster.replicas.len() == NODES - 1
-                && cluster.replicas.iter().all(in_step)
+                && cluster.replicas.iter().all(in_step))
+            .then_some(())
         })
         .await;
     }
@@ -249,12 +247,13 @@ impl NatsCluster {
     pub async fn step_down(&self, stream: &str) {
         let before = self.leader(stream).await;
         let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
-        self.wait(&format!("another node leads {stream}"), async || {
-            if self.leader_now(stream).await.is_some_and(|now| now != before) {
-                return true;
+        self.wait(&format!("another node leads {stream}"), || async {
+            let another = |leader: &usize| *leader != before;
+            if let Some(leader) = self.leader_now(stream).await.filter(another) {
+                return Some(leader);
             }
             self.ask("app", &subject).await;
-            self.leader_now(stream).await.is_some_and(|now| now != before)
+            self.leader_now(stream).await.filter(another)
         })
         .await;
     }
@@ -265,8 +264,8 @@ impl NatsCluster {
     ///
     /// If none ever does.
     pub async fn another_leads(&self, stream: &str, than: usize) {
-        self.wait(&format!("another node leads {stream}"), async || {
-            self.leader_now(stream).await.is_some_and(|now| now != than)
+        self.wait(&format!("another node leads {stream}"), || async {
+            self.leader_now(stream).await.filter(|leader| *leader != than)
         })
         .await;
     }
@@ -277,9 +276,9 @@ impl NatsCluster {
     ///
     /// If nobody takes the request.
     pub async fn step_down_meta(&self) {
-        self.wait("the meta leader steps down", async || {
+        self.wait("the meta leader steps down", || async {
             let answer = self.ask("sys", "$JS.API.META.LEADER.STEPDOWN").await;
-            answer.is_some_and(|answer| answer["success"] == true)
+            answer.filter(|answer| answer["success"] == true)
         })
         .await;
         self.usable().await;
@@ -300,12 +299,17 @@ impl NatsCluster {
             num_replicas: NODES,
             ..stream::Config::default()
         };
-        self.wait("a stream of three replicas can be made", async || {
-            within(context.get_or_create_stream(config.clone())).await
+        self.wait("a stream of three replicas can be made", || async {
+            within(context.get_or_create_stream(config.clone()))
+                .await
+                .map(drop)
         })
         .await;
-        self.wait("the probe goes", async || {
-            !within(context.get_stream(PROBE)).await || within(context.delete_stream(PROBE)).await
+        self.wait("the probe goes", || async {
+            match within(context.get_stream(PROBE)).await {
+                Some(_) => within(context.delete_stream(PROBE)).await.map(drop),
+                None => Some(()),
+            }
         })
         .await;
     }
@@ -327,9 +331,16 @@ impl NatsCluster {
         None
     }
 
-    async fn wait(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    /// Looks until there is something.
+    async fn wait<T, Looking>(&self, what: &str, mut look: impl FnMut() -> Looking) -> T
+    where
+        Looking: Future<Output = Option<T>>,
+    {
         let begin = Instant::now();
-        while !holds().await {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
             assert!(
                 begin.elapsed() < PATIENCE,
                 "waited {PATIENCE:?}, and it never came to hold that {what}:\n{}",
@@ -366,9 +377,7 @@ fn options() -> ConnectOptions {
         .ping_interval(Duration::from_secs(2))
 }
 
-/// Whether something succeeds in the time of one request.
-async fn within<T, E>(doing: impl Future<Output = Result<T, E>>) -> bool {
-    tokio::time::timeout(ANSWER, doing)
-        .await
-        .is_ok_and(|done| done.is_ok())
+/// What comes of something in the time of one request.
+async fn within<T, E>(doing: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::time::timeout(ANSWER, doing).await.ok()?.ok()
 }

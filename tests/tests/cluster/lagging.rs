@@ -24,7 +24,11 @@ async fn a_node_that_lies_behind_ends_no_listing_and_no_read_too_early() {
         let count = at_length(1_200, 400);
         let mut keys = BTreeSet::new();
         let (mut listings, mut behind) = (0, 0);
-        for round in 0..at_length(6, 2) {
+        // A node may be too quick to be caught lying behind.
+        for round in 0..10 {
+            if round >= at_length(6, 2) && behind > 1 {
+                break;
+            }
             let leader = cluster.leader(&bucket.stream).await;
             let node = (leader + 1 + round % 2) % NODES;
             cluster.kill(node).await;
@@ -66,7 +70,7 @@ async fn a_node_that_lies_behind_ends_no_listing_and_no_read_too_early() {
             }
         }
         eprintln!("{listings} listings, {behind} of them while a node lay behind");
-        assert!(behind > 0, "no node ever lay behind");
+        assert!(behind > 1, "hardly any node ever lay behind");
         consumers_become(&cluster, &bucket.stream, 0).await;
     }
 }

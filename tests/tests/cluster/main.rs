@@ -7,5 +7,6 @@ mod follow;
 mod followers;
 mod lagging;
 mod leases;
+mod suite;
 mod worker;
 mod writer;
