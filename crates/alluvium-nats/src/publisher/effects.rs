@@ -313,8 +313,9 @@ impl Effects {
         };
     }
 
-    /// The first that failed.
-    async fn failure(&self) -> Option<PublisherError> {
+    /// The first that failed. Borrowed for itself: who flushes has to be able to go to another thread, and effects cannot be
+    /// shared by two.
+    async fn failure(&mut self) -> Option<PublisherError> {
         let failed = |entry: &&Entry| matches!(entry.state, State::Failed(..));
         let first = self.entries.iter().find(failed)?;
         let State::Failed(effect, error) = &first.state else {
