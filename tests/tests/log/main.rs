@@ -1,5 +1,5 @@
 //! `KvLog` and `StreamLog` against real servers: one module for each group of obligations of the `Log` trait, each
-//! test once on a bucket and once on a plain stream; and what only one of them has, in `keys` and `plain`.
+//! test once on a bucket and once on a plain stream; what only one of them has, in `keys` and `plain`; and, in `suite`, what every log promises.
 
 /// A test of each of these functions on a bucket, and one on a plain stream.
 macro_rules! on_both {
@@ -20,6 +20,7 @@ macro_rules! on_both {
     };
 }
 
+mod bounds;
 mod clean;
 mod exact;
 mod keys;
@@ -27,6 +28,5 @@ mod listing;
 mod lost;
 mod plain;
 mod pressure;
-mod start;
 mod suite;
 mod support;

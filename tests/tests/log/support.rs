@@ -117,13 +117,6 @@ impl Fixture {
         put(self.kind, &self.context, key, value.to_owned(), HeaderMap::new()).await
     }
 
-    /// Deletes a key, or does the most like it that a plain stream has: leaves a message without a payload.
-    pub(crate) async fn delete_key(&self, key: &str) -> Sequence {
-        let mut headers = HeaderMap::new();
-        headers.insert("KV-Operation", "DEL");
-        put(self.kind, &self.context, key, "", headers).await
-    }
-
     /// Puts keys `key.<first>` and so on, each with a value of so many bytes.
     pub(crate) async fn fill(&self, first: u64, count: u64, bytes: usize) {
         fill(self.kind, &self.context, first, count, bytes).await;

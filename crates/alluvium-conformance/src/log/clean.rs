@@ -36,6 +36,8 @@ pub fn o4_listings_leave_nothing(harness: &dyn LogHarness) {
         listing.expect(1..=10).await;
         place.list(&Scope::all()).await;
         place.list(&scope(&["a.1"])).await;
+        place.list_without_values(&Scope::all()).await;
+        drop(place.log.list(&Scope::all()).await.unwrap());
         place.keys(&Scope::all()).await;
         drop(place.current(&Scope::all()).await);
         drop(place.log.keys(&Scope::all()).await.unwrap());

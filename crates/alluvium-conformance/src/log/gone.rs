@@ -91,6 +91,11 @@ pub fn o3_a_deleted_log_is_not_found(harness: &dyn LogHarness) {
             }
         };
         not_found(place, "current", current).await;
+        let list = async {
+            let mut listing = place.log.list(&all).await?;
+            futures_util::TryStreamExt::try_next(&mut listing).await
+        };
+        not_found(place, "list", list).await;
         let keys = async {
             let mut keys = place.log.keys(&all).await?;
             futures_util::TryStreamExt::try_next(&mut keys).await

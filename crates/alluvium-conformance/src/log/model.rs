@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alluvium_core::{Change, DeleteReason, Operation, Scope, Sequence};
+use alluvium_core::{Change, DeleteReason, Listed, Operation, Scope, Sequence};
 use bytes::Bytes;
 
 use super::place::{Place, scope, with_log};
@@ -162,6 +162,9 @@ async fn compare(place: &Place, model: &Model, random: &mut Random) {
         let (listed, end) = place.list(&scope).await;
         assert_eq!(messages(&listed), model.current(&scope), "current of {filters:?}");
         assert_eq!(end, model.last, "current of {filters:?}");
+        let without_values: Vec<Listed> = listed.into_iter().map(Listed::of).collect();
+        let listed = place.list_without_values(&scope).await;
+        assert_eq!(listed, (without_values, model.last), "list of {filters:?}");
         let mut keys: Vec<_> = model
             .current(&scope)
             .into_iter()

@@ -1,11 +1,12 @@
 //! A log that is sound, but for one sin if it is told to.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Mutex;
 
 use alluvium_core::{
-    Bounds, Change, DeleteReason, Headers, KeyStream, Log, LogError, LogEvent, LogStream, Operation, Scope,
-    Sequence, Timestamp,
+    Bounds, Change, DeleteReason, Headers, KeyStream, ListEvent, ListStream, Listed, Log, LogError, LogEvent,
+    LogStream, Operation, Scope, Sequence, Timestamp,
 };
 use alluvium_memory::MemoryLog;
 use async_trait::async_trait;
@@ -83,6 +84,10 @@ pub(super) enum Sin {
     ListsTooFar,
     /// What has moved since a listing began is left out.
     ListsWhatStaysOnly,
+    /// Deleted keys are not listed without their values.
+    ListsNoMarkersWithoutValues,
+    /// What is listed without values has no instants.
+    ListsNoInstants,
     /// Keys come for each of their messages.
     KeysTwice,
     /// Keys that are deleted are none.
@@ -256,6 +261,24 @@ impl Log for Sinner {
         };
         let listing = stream::unfold(Some(listing), |listing| async { listing?.next().await });
         Ok(listing.map(Ok).boxed())
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        let (sin, current) = (self.sin, self.current(scope).await?);
+        let told = current.filter_map(move |event| {
+            ready(match event {
+                Err(error) => Some(Err(error)),
+                Ok(LogEvent::CaughtUp(sequence)) => Some(Ok(ListEvent::Complete(sequence))),
+                Ok(LogEvent::Change(mut change)) => {
+                    if sin == Sin::ListsNoInstants {
+                        change.timestamp = Timestamp::from_nanos(0);
+                    }
+                    let told = sin != Sin::ListsNoMarkersWithoutValues || change.value().is_some();
+                    told.then(|| Ok(ListEvent::Key(Listed::of(change))))
+                }
+            })
+        });
+        Ok(told.boxed())
     }
 
     async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {

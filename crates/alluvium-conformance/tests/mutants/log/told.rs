@@ -103,6 +103,18 @@ fn a_listing_that_is_not_whole() {
 }
 
 #[test]
+fn a_listing_without_values_that_is_another() {
+    found(Sin::ListsNoMarkersWithoutValues, &[(DELETES_MODEL, "list of")]);
+    found(
+        Sin::ListsNoInstants,
+        &[
+            (suite::m_current_is_the_latest_message_of_each_key, "assertion"),
+            (MODEL, "list of"),
+        ],
+    );
+}
+
+#[test]
 fn keys_that_are_too_many_or_too_few() {
     found(
         Sin::KeysTwice,
