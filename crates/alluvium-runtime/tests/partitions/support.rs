@@ -85,6 +85,14 @@ impl Place {
             .clock(Arc::clone(&self.clock))
     }
 
+    pub(crate) fn wire(&self) -> Wire {
+        Wire {
+            leases: Arc::new(self.leases.clone()),
+            cut: Arc::default(),
+            calls: Arc::default(),
+        }
+    }
+
     pub(crate) fn process(&self, name: &'static str) -> Process {
         self.process_with(name, Arc::new(self.cursors.clone()), |builder| builder)
     }
@@ -95,11 +103,7 @@ impl Place {
         cursors: Arc<dyn CursorStore>,
         change: impl FnOnce(PartitionsBuilder) -> PartitionsBuilder,
     ) -> Process {
-        let wire = Wire {
-            leases: Arc::new(self.leases.clone()),
-            cut: Arc::default(),
-            calls: Arc::default(),
-        };
+        let wire = self.wire();
         let (events, hand) = (Seen::default(), Hand::default());
         let builder = change(self.builder(name, Arc::new(wire.clone()), cursors)).on_event(events.call());
         let (effects, held) = (self.effects.clone(), hand.clone());

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use alluvium_core::lease::LeaseCells;
-use alluvium_core::{CursorRecord, CursorStore, CursorStoreError, HeldCursor};
+use alluvium_core::{CursorRecord, CursorStore, CursorStoreError, HeldCursor, Lease, LeaseStore as _};
 use alluvium_memory::MemoryCursorStore;
-use alluvium_runtime::{HeldPartition, LossReason, PartitionEvent};
+use alluvium_runtime::{Action, Delivery, HeldPartition, LossReason, PartitionEvent};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -62,6 +62,17 @@ async fn who_cannot_renew_stops_before_anybody_takes_over_and_commits_nothing() 
     place.check_effects(10);
 }
 
+const LEASE: &str = "counter/partition-0";
+
+/// Takes the lease of the first partition away from whoever has it.
+async fn rob(place: &Place) -> Lease {
+    let cell = place.leases.read_cell(LEASE).await.unwrap();
+    let damaged = place.leases.swap_cell(LEASE, &cell.version, "damaged".into());
+    damaged.await.unwrap();
+    let robber = place.leases.try_acquire(LEASE, "robber", TTL * 2).await;
+    robber.unwrap().lease().expect("what is damaged is free")
+}
+
 /// Such as by somebody whose clock is ahead, or after damage: the one who had it is told at the next renewal.
 #[tokio::test(start_paused = true)]
 async fn who_is_robbed_of_its_lease_stops_at_once() {
@@ -74,15 +85,7 @@ async fn who_is_robbed_of_its_lease_stops_at_once() {
 
     // What tells versions apart when a record is lost is the time.
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let lease = "counter/partition-0";
-    let cell = place.leases.read_cell(lease).await.unwrap();
-    place
-        .leases
-        .swap_cell(lease, &cell.version, "damaged".into())
-        .await
-        .unwrap();
-    let robber = alluvium_core::LeaseStore::try_acquire(&place.leases, lease, "robber", TTL * 2).await;
-    let robber = robber.unwrap().lease().unwrap();
+    let robber = rob(&place).await;
     assert!(robber.assignment_version() > first.partitions.status().held[0].version);
     first.until(|status| status.held.is_empty()).await;
     let losses = first.losses();
@@ -90,7 +93,7 @@ async fn who_is_robbed_of_its_lease_stops_at_once() {
         matches!(&losses[..], [(_, 0, LossReason::TakenOver { by: Some(by) })] if by == "robber"),
         "{losses:?}"
     );
-    let record = place.cursors.load(lease).await.unwrap().unwrap();
+    let record = place.cursors.load(LEASE).await.unwrap().unwrap();
     assert_eq!(record.cursor.sequence.get(), 0, "nothing was committed");
 
     // It waits until the lease is over, and goes on.
@@ -186,6 +189,65 @@ async fn one_who_holds_the_cursor_too_late_does_nothing_and_the_other_goes_on() 
     place.check_effects(6);
     let record = place.cursors.load("counter/partition-0").await.unwrap().unwrap();
     assert_eq!(record.cursor.sequence.get(), 6);
+}
+
+/// One that does get its cursor, when the lease is another's already.
+#[tokio::test(start_paused = true)]
+async fn one_whose_lease_went_while_it_took_the_cursor_does_not_begin() {
+    let place = Place::of(1);
+    place.fill(3);
+    let go = Arc::new(Notify::new());
+    let late = LateHold {
+        cursors: place.cursors.clone(),
+        is_late: AtomicBool::new(true),
+        go: Arc::clone(&go),
+        held: Arc::default(),
+    };
+    let first = place.process_with("first", Arc::new(late), |builder| builder);
+    eventually("the lease", || !first.acquisitions().is_empty()).await;
+    let _robber = rob(&place).await;
+    go.notify_one();
+    eventually("the loss", || !first.losses().is_empty()).await;
+    let began = |(_, event): &(Instant, PartitionEvent)| matches!(event, PartitionEvent::Started { .. });
+    assert!(!first.events.all().iter().any(began));
+    assert_eq!(place.handled(), 0);
+}
+
+/// A handler that is done with its work at the last moment, when the lease is over by the process's own clock.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_when_the_lease_is_over_is_not_committed() {
+    let place = Place::of(1);
+    place.fill(3);
+    let (wire, begun) = (place.wire(), Arc::new(AtomicBool::new(false)));
+    let begins = Arc::clone(&begun);
+    let leases = Arc::new(wire.clone());
+    let partitions = place
+        .builder("first", leases, Arc::new(place.cursors.clone()))
+        .start(move |_, worker| {
+            let begins = Arc::clone(&begins);
+            let handler = move |delivery: &Delivery| {
+                begins.store(true, Ordering::SeqCst);
+                while !delivery.is_cancelled() {
+                    std::thread::yield_now();
+                }
+                Ok(Action::Continue)
+            };
+            async move { Ok(worker.start_blocking(handler).await?) }
+        })
+        .unwrap();
+    // The clock does not move by itself while a thread works.
+    while !begun.load(Ordering::SeqCst) {
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    wire.cut(true);
+    let mut status = partitions.watch_status();
+    while !status.borrow().held[0].leaving {
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    // From here on it stands still until the handler has returned.
+    status.wait_for(|status| status.held.is_empty()).await.unwrap();
+    let record = place.cursors.load(LEASE).await.unwrap().unwrap();
+    assert_eq!(record.cursor.sequence.get(), 0, "nothing was committed");
 }
 
 /// A process that is gone from one moment to the next, as its runtime is: its leases stay until they are over.
