@@ -7,6 +7,7 @@ use alluvium::{ListEvent, Listed, LogEvent, LogStream, Scope, Sequence};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use crate::forger::Forger;
 use crate::support::{Fixture, Kind, PATIENCE, Tuned, client, event, open, tuned};
 
 on_both! {
@@ -15,6 +16,7 @@ on_both! {
     keys_come_without_their_values
     a_listing_overtaken_once_does_not_wait_at_each_key_that_moved
     a_listing_goes_on_when_its_consumer_is_lost
+    a_pull_that_ends_early_does_not_end_a_listing
 }
 
 /// The last sequence listed of each key, and the sequence of `CaughtUp`. Asserts order and end.
@@ -164,5 +166,38 @@ async fn a_listing_goes_on_when_its_consumer_is_lost(kind: Kind) {
         assert_eq!(caught_up, Sequence::new(15_000));
         let stream = fixture.stream().await;
         assert_eq!(stream.cached_info().state.last_sequence, 15_000);
+    }
+}
+
+/// The server ends a pull for want of messages also where it could not get at the next one just then, and says the same as at the
+/// end. Here it is said in the middle, by somebody who sees the pulls.
+async fn a_pull_that_ends_early_does_not_end_a_listing(kind: Kind) {
+    for history in [1, 2] {
+        let fixture = Fixture::with_history(kind, history).await;
+        fixture.fill(0, 5_000, 1_000).await;
+        fixture.fill(0, 2_500, 1_000).await;
+        let mut forger = Forger::start(&fixture.server).await;
+        // Few in flight, so that the rest is not on its way already.
+        let few = Tuned {
+            messages: 100,
+            ..Tuned::default()
+        };
+        let log = tuned(kind, client(&fixture.server.url()).await, few)
+            .await
+            .unwrap();
+        let mut stream = log.current(&Scope::all()).await.unwrap();
+        let mut keys = BTreeSet::new();
+        let caught_up = loop {
+            match event(&mut stream).await {
+                LogEvent::Change(change) => keys.insert(change.key),
+                LogEvent::CaughtUp(sequence) => break sequence,
+            };
+            if keys.len().is_multiple_of(500) {
+                forger.end_the_pull().await;
+            }
+        };
+        assert_eq!(keys.len(), 5_000, "history {history}");
+        assert_eq!(caught_up, Sequence::new(7_500));
+        assert!(forger.forged > 5, "{} pulls were ended", forger.forged);
     }
 }

@@ -23,6 +23,7 @@ macro_rules! on_both {
 mod bounds;
 mod clean;
 mod exact;
+mod forger;
 mod keys;
 mod listing;
 mod lost;

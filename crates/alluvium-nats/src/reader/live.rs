@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) pulls: Pulls,
     /// The consumer sequence of the next message.
     pub(super) next: u64,
+    /// How many messages the server had left to deliver after the last one that came.
+    pub(super) left: u64,
     /// Looks since the server last said anything.
     pub(super) silent: u32,
     /// Whether the consumer's node has told of something at or after what the log ended with when the consumer was made.
@@ -42,6 +44,7 @@ impl Live {
     pub(super) fn new(open: Open, next_subject: Subject, pulls: Pulls) -> Self {
         Self {
             settled: !open.behind,
+            left: open.pending,
             open,
             next_subject,
             pulls,

@@ -59,6 +59,9 @@ enum Cause {
     Silence,
     /// The server says that the consumer is gone.
     Gone,
+    /// The server has ended a pull for want of messages, and had told of more: they went in between, or it could not get at
+    /// the next one just then, which it does not tell apart. Another consumer tells what there is.
+    Unfinished,
     /// The server is through with its list of last messages, or stopped where one of them was gone: it does so at each,
     /// and does not say which it is. Another consumer tells, and goes on with every message.
     Skipped,
@@ -170,12 +173,16 @@ impl Reader {
                 }
             }
             Cause::Reconnected => self.fruitless = self.fruitless.saturating_add(1),
-            Cause::Silence | Cause::Gone => {}
+            Cause::Silence | Cause::Gone | Cause::Unfinished => {}
         }
+        let came = matches!(&self.state, State::Live(live) if live.next > 1);
         let pause = match cause {
             // Nothing is wrong with the server, or it was the connection's turn to wait.
             Cause::Reconnected | Cause::Gap | Cause::Skipped => Duration::ZERO,
-            Cause::Silence | Cause::Gone => self.pauses.next_backoff().unwrap_or(LONGEST_PAUSE),
+            Cause::Unfinished if came => Duration::ZERO,
+            Cause::Silence | Cause::Gone | Cause::Unfinished => {
+                self.pauses.next_backoff().unwrap_or(LONGEST_PAUSE)
+            }
         };
         let (api, course) = (Arc::clone(&self.api), self.course.clone());
         self.state = State::Opening(Box::pin(reopen(api, course, pause, self.fruitless)));
@@ -214,6 +221,7 @@ impl Reader {
             return self.lost();
         }
         live.next += 1;
+        live.left = delivery.pending;
         live.pulls.took(message.length as u64);
         let sequence = Sequence::new(delivery.sequence);
         let timestamp = Timestamp::from_nanos(delivery.nanos);
@@ -284,6 +292,7 @@ impl Reader {
                     }
                     Purpose::Follow => Outcome::Nothing,
                     Purpose::List { .. } if live.open.skips => Outcome::Replace(Cause::Skipped),
+                    Purpose::List { .. } if live.left > 0 => Outcome::Replace(Cause::Unfinished),
                     Purpose::List { .. } => Outcome::End(sequence),
                 }
             }
@@ -305,6 +314,7 @@ impl Reader {
                 match self.course.purpose {
                     Purpose::Follow => Outcome::Nothing,
                     Purpose::List { .. } if live.open.skips => Outcome::Replace(Cause::Skipped),
+                    Purpose::List { .. } if live.left > 0 => Outcome::Replace(Cause::Unfinished),
                     // A heartbeat tells when its node has the rest.
                     Purpose::List { .. } if !live.reaches(self.course.position) => Outcome::Nothing,
                     Purpose::List { .. } => Outcome::End(self.course.position.max(live.open.last)),
