@@ -33,6 +33,7 @@ const PLACES: &[(&str, Place)] = &[
     ("alluvium", Place::Layer(4)),
     ("alluvium-cli", Place::Layer(5)),
     ("alluvium-conformance", Place::Beside),
+    ("alluvium-model", Place::Beside),
     ("alluvium-e2e", Place::Beside),
     ("xtask", Place::Beside),
 ];
