@@ -48,6 +48,18 @@ impl Bucket {
         Self { context, store }
     }
 
+    /// The bucket of a new stream that is configured by hand.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses.
+    pub async fn of_stream(server: &NatsServer, name: &str, config: jetstream::stream::Config) -> Self {
+        let context = jetstream::new(server.client().await);
+        context.create_stream(config).await.expect("the stream is made");
+        let store = context.get_key_value(name).await.expect("the bucket is there");
+        Self { context, store }
+    }
+
     /// Puts a value. Tried again until the server has it: servers are killed here.
     ///
     /// # Panics

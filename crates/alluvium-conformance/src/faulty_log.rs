@@ -5,7 +5,9 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+};
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
@@ -177,6 +179,10 @@ impl Log for FaultyLog {
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
         self.call("asking for its bounds", self.inner.bounds()).await
+    }
+
+    async fn survey(&self) -> Result<Survey, LogError> {
+        self.call("surveying it", self.inner.survey()).await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

@@ -65,7 +65,7 @@ pub use error::{BoxError, ErrorKind};
 pub use evidence::Evidence;
 pub use headers::Headers;
 pub use lease::{Acquired, Lease, LeaseError, LeaseRecord, LeaseStore};
-pub use listing::{ListEvent, ListStream, Listed};
+pub use listing::{ListEvent, ListStream, Listed, Survey};
 pub use log::{Bounds, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream, Retention};
 pub use mode::Mode;
 pub use plan::{

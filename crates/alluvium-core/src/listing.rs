@@ -5,7 +5,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{Change, DeleteReason, LogError, Operation, Sequence, Timestamp};
+use crate::{Bounds, Change, DeleteReason, LogError, Operation, Sequence, Timestamp};
 
 /// The latest message of a key, without what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,16 @@ impl Listed {
             },
         }
     }
+}
+
+/// What a log holds right now, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Its bounds.
+    pub bounds: Bounds,
+    /// Of how many keys it holds a message, markers included, at the very moment of the bounds; `None` where the log does not
+    /// count them.
+    pub keys: Option<u64>,
 }
 
 /// What whoever lists a log is told.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Change, ErrorKind, ListEvent, ListStream, Listed, Scope, Sequence, Timestamp};
+use crate::{BoxError, Change, ErrorKind, ListEvent, ListStream, Listed, Scope, Sequence, Survey, Timestamp};
 
 /// Which log: its name and the instant it was created. A stream deleted and made again under the same name is
 /// another log, and no cursor of the old one means anything in it.
@@ -134,6 +134,18 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// [`LogError::NotFound`] if there is no such log; [`LogError::Unavailable`] if nobody answers.
     async fn bounds(&self) -> Result<Bounds, LogError>;
+
+    /// The same, and of how many keys it holds a message. Written here for logs that do not count those.
+    ///
+    /// # Errors
+    ///
+    /// As [`bounds`](Log::bounds).
+    async fn survey(&self) -> Result<Survey, LogError> {
+        Ok(Survey {
+            bounds: self.bounds().await?,
+            keys: None,
+        })
+    }
 
     /// Reads from `from` on, for ever: past the last message it waits for the next.
     ///

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use alluvium_core::{
     Bounds, Change, DeleteReason, Headers, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream,
-    Retention, Scope, Sequence, Timestamp,
+    Retention, Scope, Sequence, Survey, Timestamp,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -249,6 +249,19 @@ impl State {
         self.waiting.drain(..).for_each(Waker::wake);
     }
 
+    fn bounds(&self, name: &str) -> Bounds {
+        let bytes: usize = self.messages.values().map(Change::len_bytes).sum();
+        let first = self.messages.keys().next().copied();
+        Bounds {
+            log: LogIdentity::new(name, self.created()),
+            first: first.unwrap_or(self.last.next()),
+            last: self.last,
+            messages: self.messages.len() as u64,
+            bytes: bytes as u64,
+            retention: self.retention.clone(),
+        }
+    }
+
     /// The last message of each key in scope, rising in sequence.
     fn current(&self, scope: &Scope) -> Vec<Change> {
         let in_scope = self.of_keys.iter().filter(|(key, _)| scope.matches(key));
@@ -275,16 +288,14 @@ impl Log for MemoryLog {
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
+        Ok(self.there()?.bounds(&self.name))
+    }
+
+    async fn survey(&self) -> Result<Survey, LogError> {
         let state = self.there()?;
-        let bytes: usize = state.messages.values().map(Change::len_bytes).sum();
-        let first = state.messages.keys().next().copied();
-        Ok(Bounds {
-            log: LogIdentity::new(&*self.name, state.created()),
-            first: first.unwrap_or(state.last.next()),
-            last: state.last,
-            messages: state.messages.len() as u64,
-            bytes: bytes as u64,
-            retention: state.retention.clone(),
+        Ok(Survey {
+            bounds: state.bounds(&self.name),
+            keys: Some(state.of_keys.len() as u64),
         })
     }
 

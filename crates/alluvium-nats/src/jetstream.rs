@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alluvium_core::{
     Bounds, Change, KeyStream, ListEvent, ListStream, Listed, LogError, LogEvent, LogStream, Retention,
-    Scope, Sequence,
+    Scope, Sequence, Survey,
 };
 use async_nats::jetstream::stream;
 use futures_util::StreamExt as _;
@@ -78,6 +78,14 @@ impl JetStream {
     pub(crate) async fn bounds(&self) -> Result<Bounds, LogError> {
         let info = self.api.info().await?;
         Ok(self.bounds_of(&info))
+    }
+
+    pub(crate) async fn survey(&self) -> Result<Survey, LogError> {
+        let info = self.api.info().await?;
+        Ok(Survey {
+            bounds: self.bounds_of(&info),
+            keys: Some(info.state.subjects_count),
+        })
     }
 
     pub(crate) async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

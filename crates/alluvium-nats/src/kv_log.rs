@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+};
 use async_nats::Client;
 use async_trait::async_trait;
 
@@ -89,6 +91,10 @@ impl Log for KvLog {
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
         self.log.bounds().await
+    }
+
+    async fn survey(&self) -> Result<Survey, LogError> {
+        self.log.survey().await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

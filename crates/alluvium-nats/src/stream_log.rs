@@ -1,6 +1,8 @@
 //! [`StreamLog`]: any stream as a log.
 
-use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+};
 use async_nats::Client;
 use async_trait::async_trait;
 
@@ -96,6 +98,10 @@ impl Log for StreamLog {
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
         self.log.bounds().await
+    }
+
+    async fn survey(&self) -> Result<Survey, LogError> {
+        self.log.survey().await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

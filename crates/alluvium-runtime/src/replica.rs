@@ -3,11 +3,17 @@
 mod applier;
 mod bootstrap;
 mod builder;
+mod decide;
 mod driver;
+mod forget;
+mod heard;
 mod listed;
+mod newcomers;
+mod piece;
 mod queue;
 mod reconcile;
 mod repair;
+mod retain;
 mod status;
 
 use std::sync::Arc;

@@ -4,11 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use alluvium_core::{Batch, BoxError, Change, Cursor, Durability, LogIdentity, Sequence, Table};
+use alluvium_core::{
+    Batch, BoxError, Change, Cursor, DeleteReason, Durability, LogIdentity, Mode, Operation, Sequence, Table,
+};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
 
+use super::forget::RowAt;
+use super::newcomers::Newcomers;
 use super::queue::{Arrival, Work};
-use super::reconcile::Reconcile;
+use super::reconcile::{Reconcile, gone};
 use super::status::{State, Status};
 use crate::ReplicaError;
 use crate::error::panic_message;
@@ -23,11 +27,21 @@ const MAX_BATCH: usize = 65_536;
 pub(super) struct Applier {
     pub(super) table: Arc<dyn Table>,
     pub(super) hook: Option<Hook>,
+    pub(super) mode: Mode,
     pub(super) durability: Durability,
     pub(super) track_changes: bool,
     pub(super) status: watch::Sender<Status>,
     pub(super) batches: broadcast::Sender<Arc<Batch>>,
+    /// Everything in scope up to here is applied.
+    pub(super) reached: Sequence,
+    /// Whether it is of use to know how many keys changes bring.
+    pub(super) count_newcomers: bool,
+    /// The keys that changes bring, once the log was caught up with; nothing before.
+    pub(super) newcomers: Option<Newcomers>,
 }
+
+/// How many rows that the log forgot one commit takes at most.
+const FORGOTTEN_AT_ONCE: usize = 4_096;
 
 /// Changes that wait to be one batch, with their share of the queue.
 #[derive(Default)]
@@ -62,7 +76,16 @@ impl Applier {
         let mut next = arrivals.blocking_recv();
         while let Some(Arrival { work, share }) = next.take() {
             match work {
-                Work::Follow(identity) => log = Some(identity),
+                Work::Follow(identity) => {
+                    self.reached = self
+                        .table
+                        .cursor()
+                        .map_or(Sequence::ZERO, |cursor| cursor.sequence);
+                    self.newcomers = None;
+                    // One that was cut short begins anew, if that is the course.
+                    reconcile = None;
+                    log = Some(identity);
+                }
                 Work::Apply(changes) => {
                     let mut gathered = Gathered {
                         changes,
@@ -101,6 +124,32 @@ impl Applier {
                         self.end_reconcile(Some(reconcile).filter(|_| delete), &cursor)?;
                     }
                 }
+                Work::Reached(sequence, tell) => {
+                    // Whoever asked may have stopped waiting, here and below.
+                    let _ = tell.send(reconcile.is_none() && self.reached >= sequence);
+                }
+                Work::Forget(rows, tell) => {
+                    let count = match reconcile {
+                        None => Some(self.forget(rows)?),
+                        Some(_) => None,
+                    };
+                    let _ = tell.send(count);
+                }
+                Work::Newcomers {
+                    after,
+                    upto,
+                    first,
+                    tell,
+                } => {
+                    let known = self.newcomers.as_mut();
+                    let told = known.map(|known| (known.between(after, upto), known.evict_before(first)));
+                    let _ = tell.send(told.unwrap_or((None, 0)));
+                }
+                Work::LearnMarkers(markers, complete) => {
+                    if let Some(known) = &mut self.newcomers {
+                        known.learn(self.table.as_ref(), markers, complete)?;
+                    }
+                }
                 Work::RememberEviction => {
                     self.table.remember_eviction()?;
                     self.table.sync()?;
@@ -124,7 +173,7 @@ impl Applier {
     }
 
     /// Commits a run of the log.
-    fn apply(&mut self, log: &LogIdentity, gathered: Gathered) -> Result<(), ReplicaError> {
+    fn apply(&mut self, log: &LogIdentity, mut gathered: Gathered) -> Result<(), ReplicaError> {
         let Some(last) = gathered.changes.last() else {
             return Ok(());
         };
@@ -133,11 +182,18 @@ impl Applier {
             sequence: last.sequence,
             timestamp: last.timestamp,
         };
+        if self.mode == Mode::Archive {
+            gathered.changes.retain(|change| !is_eviction(change));
+        }
         let batch = Batch::new(gathered.changes, Some(cursor.clone()));
         self.call_hook(&batch)?;
+        if let Some(newcomers) = &mut self.newcomers {
+            newcomers.note(self.table.as_ref(), &batch.changes)?;
+        }
         self.table.apply(&batch.changes, &cursor)?;
         self.make_durable()?;
         drop(gathered.shares);
+        self.reached = self.reached.max(cursor.sequence);
         self.tell(batch);
         Ok(())
     }
@@ -154,10 +210,40 @@ impl Applier {
         Ok(())
     }
 
+    /// Deletes rows that still are of these messages.
+    fn forget(&mut self, rows: Vec<RowAt>) -> Result<u64, ReplicaError> {
+        let Some(cursor) = self.table.cursor() else {
+            return Ok(0);
+        };
+        let (mut count, mut rows) = (0, rows.into_iter().peekable());
+        while rows.peek().is_some() {
+            let (mut keys, mut changes) = (Vec::new(), Vec::new());
+            for row in rows.by_ref().take(FORGOTTEN_AT_ONCE) {
+                let entry = self.table.get(&row.key)?;
+                if entry
+                    .is_some_and(|entry| (entry.sequence, entry.timestamp) == (row.sequence, row.timestamp))
+                {
+                    keys.push(row.key.clone());
+                    changes.push(gone(row.key, &cursor));
+                }
+            }
+            if changes.is_empty() {
+                continue;
+            }
+            let batch = Batch::new(changes, Some(cursor.clone()));
+            self.call_hook(&batch)?;
+            self.table.forget(&keys)?;
+            self.make_durable()?;
+            count += keys.len() as u64;
+            self.tell(batch);
+        }
+        Ok(count)
+    }
+
     fn begin_reconcile(&mut self) -> Result<Reconcile, ReplicaError> {
         self.table.amend(&[])?;
         self.status.send_modify(|status| status.cursor = None);
-        Ok(Reconcile::new())
+        Ok(Reconcile::new(self.mode))
     }
 
     fn end_reconcile(&mut self, reconcile: Option<Reconcile>, cursor: &Cursor) -> Result<(), ReplicaError> {
@@ -169,6 +255,7 @@ impl Applier {
         self.call_hook(&batch)?;
         self.table.apply(&[], cursor)?;
         self.make_durable()?;
+        self.reached = cursor.sequence;
         self.tell(batch);
         Ok(())
     }
@@ -178,6 +265,10 @@ impl Applier {
             self.table.apply(&[], &cursor)?;
             self.make_durable()?;
             self.status.send_modify(|status| status.cursor = Some(cursor));
+        }
+        self.reached = self.reached.max(sequence);
+        if self.count_newcomers && self.newcomers.is_none() {
+            self.newcomers = Some(Newcomers::after(self.reached));
         }
         let first_time = self.status.borrow().caught_up.is_none();
         if first_time {
@@ -253,6 +344,11 @@ impl Applier {
             let _ = self.batches.send(Arc::new(batch));
         }
     }
+}
+
+/// Whether a change is the marker of what the log evicted by itself: to an archive, no change at all.
+fn is_eviction(change: &Change) -> bool {
+    change.operation == Operation::Delete(DeleteReason::Expired)
 }
 
 /// Adds what else has arrived to a batch. Returns the first piece of work that is not part of it.

@@ -1,9 +1,9 @@
 //! How a replica is put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Mode, Scope, Table};
+use alluvium_core::{Batch, Binding, BoxError, Durability, Log, Mode, Scope, Sequence, Table};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::applier::{Applier, Hook};
@@ -35,6 +35,7 @@ pub struct ReplicaBuilder {
     queue_bytes: usize,
     stalled_after: Duration,
     bounds_every: Duration,
+    serve_when_refused: bool,
     exports: Option<ExportSchedule>,
     bootstrap: Option<Bootstrap>,
     bootstrap_when_behind: u64,
@@ -54,6 +55,7 @@ impl Replica {
             queue_bytes: 16 << 20,
             stalled_after: Duration::from_secs(10),
             bounds_every: Duration::from_secs(5),
+            serve_when_refused: false,
             exports: None,
             bootstrap: None,
             bootstrap_when_behind: BOOTSTRAP_WHEN_BEHIND,
@@ -116,9 +118,23 @@ impl ReplicaBuilder {
         self
     }
 
-    /// How often the log is asked for its last sequence, 5 s by default: what lag and stalling are told by.
+    /// How often the log is asked what it holds, 5 s by default: what lag and stalling are told by, and how soon a mirror
+    /// forgets what its log forgot without leaving a marker.
+    ///
+    /// Rows of messages that the log evicted from its front go at the next look, once the table has caught up with that. What
+    /// else is gone is told from the log's count of keys. Where that cannot tell, the log is listed without values: once after the start,
+    /// and then when the numbers leave it open, for at most a twentieth of the time. For a replica of a part of a
+    /// log they do whenever anything was written, because a log counts all its keys.
     pub fn bounds_every(mut self, interval: Duration) -> Self {
         self.bounds_every = interval;
+        self
+    }
+
+    /// Whether a replica whose table cannot go on from its log in any correct way goes on serving what the table holds: its
+    /// state is [`State::Refused`](crate::State::Refused) then, and its reads are [stale](Status::is_stale). It looks every few
+    /// seconds whether there is a way, and takes it. Off by default: [`start`](Self::start) fails, or the replica stops.
+    pub fn serve_when_refused(mut self, on: bool) -> Self {
+        self.serve_when_refused = on;
         self
     }
 
@@ -201,10 +217,14 @@ impl ReplicaBuilder {
         Applier {
             table: Arc::clone(&self.table),
             hook: self.hook.take(),
+            mode: self.mode,
             durability: self.durability,
             track_changes: self.track_changes || self.exports.is_some(),
             status: status.clone(),
             batches: batches.clone(),
+            reached: Sequence::ZERO,
+            count_newcomers: self.mode == Mode::Mirror && self.scope.is_all(),
+            newcomers: None,
         }
         .spawn(arrivals, applier_over)?;
 
@@ -235,9 +255,15 @@ impl ReplicaBuilder {
             status,
             stalled_after: self.stalled_after,
             bounds_every: self.bounds_every,
+            following: Mutex::default(),
+            surveys: watch::Sender::new(None),
+            serve_when_refused: self.serve_when_refused,
             bootstrap,
         };
-        let course = driver.decide(bounds).await?;
+        let course = match driver.decide(bounds).await {
+            Err(error) if !driver.serves(&error) => return Err(error),
+            course => course,
+        };
         let rounds = rounds.map(|rounds| rounds.spawn(asked));
         tokio::spawn(driver.run(course, stop.subscribe(), applier_ended, rounds));
         Ok(replica)

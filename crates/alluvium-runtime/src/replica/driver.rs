@@ -1,15 +1,13 @@
-//! The receiving task: decides how the table goes on, reads the log into the queue, and decides anew when the log
-//! fails or changes under it.
+//! The receiving task: takes the course that was decided on, reads the log into the queue, and has it decided anew when the
+//! log fails or changes under it.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use alluvium_core::{
-    Bounds, Change, Cursor, ErrorKind, KeyRange, Log, LogError, LogEvent, LogIdentity, LogStream, Mode, Plan,
-    PlanInput, ReconcileReason, Scope, Sequence, Table, plan,
+    Cursor, ErrorKind, Log, LogError, LogIdentity, LogStream, Mode, Plan, ReconcileReason, Scope, Sequence,
+    Survey, Table,
 };
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
@@ -18,22 +16,16 @@ use futures_util::future::FusedFuture as _;
 use tokio::sync::{oneshot, watch};
 
 use super::bootstrap::ReplicaBootstrap;
-use super::queue::{Ended, Queue, Work, weight};
+use super::piece::{Piece, PieceEnd, receive};
+use super::queue::{Ended, Queue, Work};
+use super::retain::Following;
 use super::status::{State, Status};
 use crate::ReplicaError;
 use crate::artifact::RunningRounds;
 use crate::error::Chain;
 
-/// Received changes are handed over in pieces of at most this many, or of this weight: large enough that handing over
-/// costs nothing per change, small enough that the applying thread is not kept waiting for a flood to pause.
-const PIECE: usize = 1_024;
-pub(super) const PIECE_BYTES: usize = 512 << 10;
-
 /// After so many pieces in a flood the receiving task lets others have their turn, the stop signal among them.
 const PIECES_PER_TURN: u64 = 16;
-
-/// How often the rate is worked out.
-const RATE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between attempts at a log that fails, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -48,6 +40,10 @@ pub(super) struct Driver {
     pub(super) status: watch::Sender<Status>,
     pub(super) stalled_after: Duration,
     pub(super) bounds_every: Duration,
+    pub(super) following: Mutex<Following>,
+    /// What was found at the last look at the log.
+    pub(super) surveys: watch::Sender<Option<Survey>>,
+    pub(super) serve_when_refused: bool,
     pub(super) bootstrap: Option<ReplicaBootstrap>,
 }
 
@@ -78,25 +74,11 @@ impl From<Ended> for Interruption {
     }
 }
 
-/// What was there to be received at one go.
-#[derive(Default)]
-pub(super) struct Piece {
-    pub(super) changes: Vec<Change>,
-    bytes: usize,
-    pub(super) end: Option<PieceEnd>,
-}
-
-pub(super) enum PieceEnd {
-    CaughtUp(Sequence),
-    Failed(LogError),
-    Over,
-}
-
 impl Driver {
     /// Runs until it is told to stop, or something fails that trying again does not mend. Leaves the status over.
     pub(super) async fn run(
         self,
-        course: Course,
+        course: Result<Course, ReplicaError>,
         mut stop: watch::Receiver<bool>,
         applier: oneshot::Receiver<Result<(), ReplicaError>>,
         rounds: Option<RunningRounds>,
@@ -108,12 +90,14 @@ impl Driver {
             let follow = pin!(tokio::task::unconstrained(self.follow(course)));
             let watch = pin!(self.watch_bounds());
             let rate = pin!(self.keep_rate());
+            let retain = pin!(self.retain(self.surveys.subscribe()));
             tokio::select! {
                 // An error means that the handle was dropped, which stops the replica too.
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
                 error = follow => error.map_or(Ok(()), Err),
                 () = watch => Ok(()),
                 () = rate => Ok(()),
+                error = retain => Err(error),
                 over = &mut applier => over.unwrap_or(Err(ReplicaError::ShutDown)),
             }
         };
@@ -131,7 +115,11 @@ impl Driver {
             rounds.ended().await;
         }
         self.status.send_modify(|status| match result {
-            Ok(()) => status.enter(State::Stopped),
+            Ok(()) => {
+                // Whatever it was held up by has not stopped it.
+                status.error = None;
+                status.enter(State::Stopped);
+            }
             Err(error) => {
                 tracing::error!(table = self.table.name(), error = %Chain(&error), "the replica stops");
                 status.error = Some(error);
@@ -142,9 +130,13 @@ impl Driver {
 
     /// Follows the log, through failures and re-creations. Returns why not any longer; nothing if the applying thread
     /// has ended.
-    async fn follow(&self, course: Course) -> Option<ReplicaError> {
+    async fn follow(&self, course: Result<Course, ReplicaError>) -> Option<ReplicaError> {
         let mut pauses = pauses();
-        let mut course = match self.begin(course, &mut pauses).await {
+        let course = match course {
+            Ok(course) => self.begin(course, &mut pauses).await,
+            Err(error) => self.course_after(error, &mut pauses).await,
+        };
+        let mut course = match course {
             Ok(course) => course,
             Err(Interruption::Failed(error)) => return Some(error),
             Err(Interruption::ApplierEnded) => return None,
@@ -193,6 +185,13 @@ impl Driver {
         pauses: &mut ExponentialBackoff,
     ) -> Result<Course, Interruption> {
         loop {
+            if self.serves(&error) {
+                error = match self.refused(error).await? {
+                    Ok(course) => return Ok(course),
+                    Err(error) => error,
+                };
+                continue;
+            }
             if !goes_on(&error) {
                 return Err(error.into());
             }
@@ -212,64 +211,10 @@ impl Driver {
         }
     }
 
-    /// Decides how the table goes on from a log with these bounds.
-    pub(super) async fn decide(&self, bounds: Bounds) -> Result<Course, ReplicaError> {
-        let table = Arc::clone(&self.table);
-        let evicts = bounds.retention.evicts_latest();
-        let look = move || {
-            // Before anything is done that rests on it.
-            if evicts && !table.has_evicted() {
-                table.remember_eviction()?;
-                table.sync()?;
-            }
-            let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
-            Ok::<_, ReplicaError>((
-                table.binding(),
-                table.cursor(),
-                first.is_some(),
-                table.has_evicted(),
-            ))
-        };
-        let (binding, cursor, has_rows, has_evicted) = tokio::task::spawn_blocking(look)
-            .await
-            .map_err(|_| ReplicaError::ShutDown)??;
-        let at_cursor = match &cursor {
-            Some(cursor) if cursor.log == bounds.log && cursor.sequence > Sequence::ZERO => self
-                .log
-                .message_at(cursor.sequence)
-                .await?
-                .map(|change| change.timestamp),
-            _ => None,
-        };
-        let plan = plan(&PlanInput {
-            bound_to: binding.as_ref().map(|binding| binding.log.as_str()),
-            scope: &self.scope,
-            mode: self.mode,
-            cursor: cursor.as_ref(),
-            has_rows,
-            has_evicted,
-            vanished: false,
-            bounds: &bounds,
-            at_cursor,
-            newest: None,
-        });
-        self.status.send_modify(|status| {
-            status.log_last = bounds.last;
-            status.plan = Some(plan.clone());
-        });
-        match plan {
-            Plan::Refuse(reason) => Err(ReplicaError::Refused(reason)),
-            plan => Ok(Course {
-                log: bounds.log,
-                plan,
-                cursor,
-            }),
-        }
-    }
-
     /// Takes a course until it ends.
     async fn take(&self, course: Course) -> Interruption {
         self.status.send_modify(|status| status.enter(State::Filling));
+        self.follows(None);
         let taken = async {
             self.queue.push(Work::Follow(course.log.clone())).await?;
             let from = match course.plan {
@@ -294,12 +239,19 @@ impl Driver {
     async fn read(&self, log: &LogIdentity, from: Sequence) -> Result<(), Interruption> {
         let mut stream = self.log.read(from, &self.scope).await?;
         self.still_the_same(log).await?;
+        self.follows(Some(log));
         let mut position = from.previous();
         for pieces in 1_u64.. {
             if pieces.is_multiple_of(PIECES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let piece = self.receive(&mut stream).await;
+            let mut piece = self.receive(&mut stream).await;
+            if let Some(lost) = self.overrun(position, &piece.changes).await? {
+                // What comes before it is in order.
+                piece.changes.truncate(lost);
+                self.queue.push(Work::Apply(piece.changes)).await?;
+                return Err(self.evicted_unread().into());
+            }
             if let Some(last) = piece.changes.last() {
                 position = last.sequence;
                 self.queue.push(Work::Apply(piece.changes)).await?;
@@ -309,10 +261,15 @@ impl Driver {
                 Some(PieceEnd::CaughtUp(sequence)) => {
                     // Nothing in scope came up to here. The cursor moves along, so that the next start finds it close.
                     let cursor = if sequence > position || sequence == Sequence::ZERO {
-                        self.cursor_at(log, sequence).await?
+                        let cursor = self.cursor_at(log, sequence).await?;
+                        // An archive whose cursor stays behind looks as if it had been overrun. Of a message that is gone
+                        // no later start will find another one in its place.
+                        let gone = || Cursor::start_of(log.clone()).at(sequence, log.created);
+                        cursor.or_else(|| (self.mode == Mode::Archive).then(gone))
                     } else {
                         None
                     };
+                    position = position.max(sequence);
                     self.queue.push(Work::CaughtUp(sequence, cursor)).await?;
                 }
                 Some(PieceEnd::Failed(error)) => return Err(error.into()),
@@ -320,6 +277,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    fn follows(&self, log: Option<&LogIdentity>) {
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.set(log.cloned());
+    }
+
+    /// What is followed now.
+    pub(super) fn following(&self) -> Following {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.clone()
     }
 
     /// Checks, once a stream is open, that it is of the log that the decision was about: a stream tells of a log
@@ -379,90 +347,6 @@ impl Driver {
             false
         });
     }
-
-    /// Keeps the status's rate.
-    async fn keep_rate(&self) {
-        let (mut before, mut since) = (0, Instant::now());
-        loop {
-            tokio::time::sleep(RATE_EVERY).await;
-            let elapsed = since.elapsed().as_secs_f64();
-            since = Instant::now();
-            self.status.send_if_modified(|status| {
-                #[allow(clippy::cast_precision_loss, reason = "a rate is shown to people")]
-                let rate = (status.changes - before) as f64 / elapsed;
-                before = status.changes;
-                // At rest nobody is told every second that there is nothing.
-                let told = rate > 0.0 || status.rate > 0.0;
-                status.rate = rate;
-                told
-            });
-        }
-    }
-
-    /// Keeps the status's idea of the log's end, and says when the log has not been heard from.
-    async fn watch_bounds(&self) {
-        let mut heard = Instant::now();
-        loop {
-            tokio::time::sleep(self.bounds_every).await;
-            let bounds = self.log.bounds().await;
-            if bounds.is_ok() {
-                heard = Instant::now();
-            }
-            if let Ok(bounds) = &bounds
-                && bounds.retention.evicts_latest()
-                && !self.table.has_evicted()
-            {
-                // If the applying thread has ended, the replica ends too.
-                let _ = self.queue.push(Work::RememberEviction).await;
-            }
-            self.status.send_modify(|status| match bounds {
-                Ok(bounds) => {
-                    status.log_last = status.log_last.max(bounds.last);
-                    if status.state == State::Stalled {
-                        status.error = None;
-                        status.enter(if status.is_bootstrapping() {
-                            State::Bootstrapping
-                        } else if matches!(status.plan, Some(Plan::Reconcile(_))) && status.cursor.is_none() {
-                            State::Reconciling
-                        } else if status.lag() == 0 {
-                            State::Live
-                        } else {
-                            State::Filling
-                        });
-                    }
-                }
-                Err(error) if heard.elapsed() >= self.stalled_after => {
-                    status.error = Some(error.into());
-                    status.enter(State::Stalled);
-                }
-                Err(_) => {}
-            });
-        }
-    }
-}
-
-/// What there is to be received now; waits for something.
-async fn receive(stream: &mut LogStream) -> Piece {
-    let mut piece = Piece::default();
-    poll_fn(|context| {
-        while piece.changes.len() < PIECE && piece.bytes < PIECE_BYTES && piece.end.is_none() {
-            match stream.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(LogEvent::Change(change)))) => {
-                    piece.bytes += weight(&change);
-                    piece.changes.push(change);
-                }
-                Poll::Ready(Some(Ok(LogEvent::CaughtUp(sequence)))) => {
-                    piece.end = Some(PieceEnd::CaughtUp(sequence));
-                }
-                Poll::Ready(Some(Err(error))) => piece.end = Some(PieceEnd::Failed(error)),
-                Poll::Ready(None) => piece.end = Some(PieceEnd::Over),
-                Poll::Pending if piece.changes.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
-        Poll::Ready(std::mem::take(&mut piece))
-    })
-    .await
 }
 
 /// Whether an error is one of the log's that a fresh look at the log can mend.

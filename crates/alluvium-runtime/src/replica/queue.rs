@@ -6,6 +6,7 @@ use alluvium_core::{Change, Cursor, Listed, LogIdentity, Sequence};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::forget::RowAt;
 use super::reconcile::Differing;
 use crate::artifact::Load;
 
@@ -32,6 +33,22 @@ pub(super) enum Work {
     Spare(Vec<Bytes>),
     /// The listing is complete at this cursor. What was not listed is to be deleted, or not.
     EndReconcile(Cursor, bool),
+    /// Say whether everything up to this sequence is applied.
+    Reached(Sequence, oneshot::Sender<bool>),
+    /// Delete these rows, if they still are of these messages, and say how many did; nothing if the table is in a repair.
+    Forget(Vec<RowAt>, oneshot::Sender<Option<u64>>),
+    /// Say how many keys changes have brought the log, if that is known, and how many markers below the first sequence were known.
+    Newcomers {
+        /// Changes after this.
+        after: Sequence,
+        /// And up to this.
+        upto: Sequence,
+        /// The log's first sequence.
+        first: Sequence,
+        tell: oneshot::Sender<(Option<u64>, u64)>,
+    },
+    /// These are the markers that the log held up to this sequence.
+    LearnMarkers(Vec<(Bytes, Sequence)>, Sequence),
     /// The log can evict.
     RememberEviction,
     /// Replace the whole content.

@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
-use alluvium_core::{Change, Cursor, DeleteReason, KeyRange, Listed, Sequence, Table, Timestamp};
+use alluvium_core::{
+    Change, Cursor, DeleteReason, KeyRange, Listed, Mode, Operation, Sequence, Table, Timestamp,
+};
 use bytes::Bytes;
 
 use super::listed::ListedSet;
@@ -16,6 +18,7 @@ const SWEEP_STEP: usize = 4_096;
 
 /// What has been listed so far.
 pub(super) struct Reconcile {
+    mode: Mode,
     /// The messages that put a value there.
     live: ListedSet,
     /// Keys that the log holds a message of, wherever that stands.
@@ -30,8 +33,9 @@ pub(super) struct Differing {
 }
 
 impl Reconcile {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(mode: Mode) -> Self {
         Self {
+            mode,
             live: ListedSet::new(),
             spared: HashSet::new(),
         }
@@ -45,6 +49,10 @@ impl Reconcile {
     ) -> Result<Vec<Differing>, ReplicaError> {
         let mut differing = Vec::new();
         for listed in listed {
+            if listed.deleted.is_some_and(|reason| self.keeps(reason)) {
+                self.spare(&listed.key);
+                continue;
+            }
             let entry = table.get(&listed.key)?;
             let row = entry.map(|entry| (entry.sequence, entry.timestamp));
             let differs = if listed.deleted.is_some() {
@@ -68,6 +76,12 @@ impl Reconcile {
     ) -> Result<Vec<Change>, ReplicaError> {
         let mut differing = Vec::new();
         for change in listed {
+            if let Operation::Delete(reason) = change.operation
+                && self.keeps(reason)
+            {
+                self.spare(&change.key);
+                continue;
+            }
             let entry = table.get(&change.key)?;
             let differs = if let Some(value) = change.value() {
                 self.note(&change.key, change.sequence, change.timestamp)?;
@@ -84,6 +98,11 @@ impl Reconcile {
             }
         }
         Ok(differing)
+    }
+
+    /// Whether the table keeps the row of a key that went for this reason.
+    fn keeps(&self, reason: DeleteReason) -> bool {
+        self.mode == Mode::Archive && reason == DeleteReason::Expired
     }
 
     fn note(&mut self, key: &Bytes, sequence: Sequence, timestamp: Timestamp) -> Result<(), ReplicaError> {

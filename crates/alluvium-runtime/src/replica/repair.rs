@@ -5,14 +5,15 @@
 //! left alone, for the read that follows brings it, and one that the log holds nothing of is gone.
 
 use alluvium_core::{
-    Change, Cursor, ListEvent, ListStream, Listed, LogError, LogIdentity, ReconcileReason, Scope, Sequence,
+    Change, Cursor, ListEvent, ListStream, Listed, LogError, LogIdentity, ReconcileReason, Sequence,
     unlisted_is_deleted,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::driver::{Driver, Interruption, PIECE_BYTES, PieceEnd};
+use super::driver::{Driver, Interruption};
+use super::piece::{PIECE_BYTES, PieceEnd};
 use super::queue::{Work, weight};
 use super::reconcile::Differing;
 use super::status::State;
@@ -117,30 +118,18 @@ impl Driver {
     /// Lists keys whose message was gone. Those that the log holds something of are spared; returned is what of that the
     /// read after `complete` does not bring.
     async fn list_again(&self, keys: &[Bytes], complete: Sequence) -> Result<Vec<Listed>, Interruption> {
-        let texts = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
-        // What is no filter is not looked for: it is deleted, and comes back with the read if it is there.
-        let filters: Vec<&str> = texts.filter(|text| Scope::of([text]).is_ok()).collect();
-        let Ok(scope) = Scope::of(&filters) else {
-            return Ok(Vec::new());
-        };
-        if filters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut stream = self.log.list(&scope).await?;
-        let mut found = Vec::new();
-        loop {
-            let (listed, complete_now) = self.listed(&mut stream).await?;
-            let spared = listed.iter().map(|listed| listed.key.clone()).collect();
-            self.queue.push(Work::Spare(spared)).await?;
-            found.extend(listed.into_iter().filter(|listed| listed.sequence <= complete));
-            if complete_now.is_some() {
-                return Ok(found);
-            }
-        }
+        let mut found = self.list_keys(keys.iter()).await?;
+        let spared = found.iter().map(|listed| listed.key.clone()).collect();
+        self.queue.push(Work::Spare(spared)).await?;
+        found.retain(|listed| listed.sequence <= complete);
+        Ok(found)
     }
 
     /// What there is of a listing now, and where it is complete if it is.
-    async fn listed(&self, stream: &mut ListStream) -> Result<(Vec<Listed>, Option<Sequence>), Interruption> {
+    pub(super) async fn listed(
+        &self,
+        stream: &mut ListStream,
+    ) -> Result<(Vec<Listed>, Option<Sequence>), Interruption> {
         let mut listed = Vec::new();
         let mut ready = stream.ready_chunks(PIECE);
         let events = ready.next().await.unwrap_or_default();

@@ -23,6 +23,10 @@ pub enum State {
     Live,
     /// Nothing has been heard from the log for a while. Reads go on; the replica keeps trying.
     Stalled,
+    /// There is no correct way from the table to the log, for the reason that [`Status::plan`] and [`Status::error`] give. Reads go
+    /// on as [`serve_when_refused`](crate::ReplicaBuilder::serve_when_refused) asked for; the replica looks again and again
+    /// whether there is one now.
+    Refused,
     /// Stopped by an error.
     Failed,
     /// Shut down.
@@ -43,6 +47,7 @@ impl State {
             Self::Filling => "filling",
             Self::Live => "live",
             Self::Stalled => "stalled",
+            Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
         }

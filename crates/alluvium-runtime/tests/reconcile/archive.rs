@@ -7,7 +7,7 @@ use alluvium_core::{
     Hindrance, Log, Mode, Plan, ReconcileReason, RefuseReason, Retention, Sequence, Table, TableError,
 };
 use alluvium_memory::MemoryLog;
-use alluvium_runtime::{Replica, ReplicaBuilder, ReplicaError};
+use alluvium_runtime::{Replica, ReplicaBuilder, ReplicaError, State};
 
 use super::watched::Watched;
 use super::{rows, table};
@@ -186,4 +186,101 @@ async fn a_table_keeps_the_mode_it_was_made_with() {
         "{error}"
     );
     follow(&log, &table).await;
+}
+
+#[tokio::test]
+async fn a_refused_table_is_served_stale_if_that_is_asked_for() {
+    let (log, table) = (MemoryLog::new("l"), table());
+    log.set_retention(forgetful());
+    let kept = log.put("a", "1");
+    log.put("b", "1");
+    follow(&log, &table).await;
+    log.cut_after(kept);
+    let replica = builder(log.clone(), &table)
+        .serve_when_refused(true)
+        .bounds_every(Duration::from_millis(5))
+        .start()
+        .await
+        .unwrap();
+    let mut status = replica.watch_status();
+    let refused = status.wait_for(|status| status.state == State::Refused);
+    let status_then = tokio::time::timeout(Duration::from_mins(1), refused)
+        .await
+        .unwrap()
+        .unwrap()
+        .clone();
+    assert!(status_then.is_stale());
+    assert!(
+        matches!(status_then.plan, Some(Plan::Refuse(_))),
+        "{:?}",
+        status_then.plan
+    );
+    assert!(matches!(status_then.error, Some(ReplicaError::Refused(_))));
+    assert_eq!(replica.get("b").unwrap().unwrap().value, "1");
+    replica.shutdown().await.unwrap();
+    assert_eq!(keys(&table), ["a", "b"]);
+}
+
+/// A replica that is held up in its hook, of a log that evicts what it has not read.
+async fn overrun_while_it_reads(mode: Mode) -> (MemoryLog, Arc<dyn Table>, Replica) {
+    // Two pieces are received: one is being applied, one waits for room.
+    const RECEIVED: u64 = 2 * 1_024;
+    let (log, table) = (MemoryLog::new("l"), table());
+    log.set_retention(forgetful());
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let replica = builder(log.clone(), &table)
+        .mode(mode)
+        .queue_bytes(1)
+        .bounds_every(Duration::from_millis(5))
+        // Waits until the gate is open, and does not wait again.
+        .on_batch(move |_| {
+            // An error is what it waits for.
+            let _ = gate.recv();
+            Ok(())
+        })
+        .start()
+        .await
+        .unwrap();
+    for key in 0..RECEIVED + 900 {
+        log.put(format!("k{key}"), "1");
+    }
+    let received = async {
+        while replica.status().received < RECEIVED {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), received)
+        .await
+        .unwrap();
+    log.evict_before(Sequence::new(RECEIVED + 800));
+    drop(open);
+    (log, table, replica)
+}
+
+#[tokio::test]
+async fn one_that_is_overrun_while_it_reads_stops_where_it_is_sure() {
+    let (_, table, replica) = overrun_while_it_reads(Mode::Archive).await;
+    let stopped = tokio::time::timeout(Duration::from_mins(1), replica.stopped())
+        .await
+        .unwrap();
+    let Err(ReplicaError::Refused(RefuseReason::Archive { cause, .. })) = stopped else {
+        panic!("{stopped:?}")
+    };
+    assert_eq!(cause, ReconcileReason::Overrun);
+    assert_eq!(keys(&table).len(), 2 * 1_024);
+    assert_eq!(table.cursor().unwrap().sequence, Sequence::new(2 * 1_024));
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_overrun_while_it_reads_goes_on_and_holds_what_its_log_holds() {
+    let (log, table, replica) = overrun_while_it_reads(Mode::Mirror).await;
+    let mut status = replica.watch_status();
+    let right = async {
+        while rows(&table) != super::truth(&log).await {
+            status.changed().await.unwrap();
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_mins(1), right).await;
+    assert!(outcome.is_ok(), "{:?}", replica.status());
+    replica.shutdown().await.unwrap();
 }

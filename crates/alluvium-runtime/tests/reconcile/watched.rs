@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use alluvium_core::{Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence};
+use alluvium_core::{
+    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+};
 use alluvium_memory::MemoryLog;
 use async_trait::async_trait;
 
@@ -14,6 +16,8 @@ pub(crate) struct Watched {
     pub(crate) log: MemoryLog,
     fetched: AtomicU64,
     listings_with_values: AtomicU64,
+    listings: AtomicU64,
+    surveys: AtomicU64,
     on_fetch: Mutex<OnFetch>,
 }
 
@@ -31,6 +35,8 @@ impl Watched {
             log,
             fetched: AtomicU64::new(0),
             listings_with_values: AtomicU64::new(0),
+            listings: AtomicU64::new(0),
+            surveys: AtomicU64::new(0),
             on_fetch: Mutex::new(Box::new(on_fetch)),
         })
     }
@@ -44,6 +50,16 @@ impl Watched {
     pub(crate) fn listings_with_values(&self) -> u64 {
         self.listings_with_values.load(Ordering::Relaxed)
     }
+
+    /// How many listings did not.
+    pub(crate) fn listings(&self) -> u64 {
+        self.listings.load(Ordering::Relaxed)
+    }
+
+    /// How often it was asked for its numbers.
+    pub(crate) fn surveys(&self) -> u64 {
+        self.surveys.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -56,6 +72,11 @@ impl Log for Watched {
         self.log.bounds().await
     }
 
+    async fn survey(&self) -> Result<Survey, LogError> {
+        self.surveys.fetch_add(1, Ordering::Relaxed);
+        self.log.survey().await
+    }
+
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
         self.log.read(from, scope).await
     }
@@ -66,6 +87,7 @@ impl Log for Watched {
     }
 
     async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
         self.log.list(scope).await
     }
 

@@ -1,0 +1,5 @@
+//! Mirrors and archives of a bucket that forgets, in every way that a server has, on real servers.
+
+mod kinds;
+mod pair;
+mod repair;
