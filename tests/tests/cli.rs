@@ -412,7 +412,7 @@ async fn a_scope_is_kept_and_another_one_is_refused() {
     assert!(stdout(&verified).starts_with("equal: 2 keys"), "{verified:?}");
     for other in [&[][..], &["--scope", "a.*"]] {
         let said = error(&desk.replicate(&url, "b", other).await);
-        assert!(said.contains("KV_b (scope a.*, c.>)"), "{said}");
+        assert!(said.contains("KV_b (scope a.*, c.>, mirror)"), "{said}");
     }
     assert!(desk.replicate(&url, "b", &scope).await.status.success());
 }
