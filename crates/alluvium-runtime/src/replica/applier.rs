@@ -74,7 +74,7 @@ impl Applier {
         let mut reconcile = None;
         let mut log = None;
         let mut next = arrivals.blocking_recv();
-        while let Some(Arrival { work, share }) = next.take() {
+        while let Some(Arrival { work, mut share }) = next.take() {
             match work {
                 Work::Follow(identity) => {
                     self.reached = self
@@ -89,7 +89,7 @@ impl Applier {
                 Work::Apply(changes) => {
                     let mut gathered = Gathered {
                         changes,
-                        shares: share.into_iter().collect(),
+                        shares: share.take().into_iter().collect(),
                     };
                     next = gather(&mut gathered, &mut arrivals);
                     if let Some(log) = &log {
@@ -165,6 +165,8 @@ impl Applier {
                     let _ = done.send(());
                 }
             }
+            // What comes next may wait for this room.
+            drop(share);
             if next.is_none() {
                 next = arrivals.blocking_recv();
             }

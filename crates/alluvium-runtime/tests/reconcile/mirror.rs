@@ -186,3 +186,24 @@ async fn numbers_that_add_up_need_no_listing() {
     assert_eq!(mirror.log.listings(), before);
     mirror.stop().await;
 }
+
+#[tokio::test]
+async fn a_reconcile_has_room_in_the_smallest_queue() {
+    for is_replaced in [false, true] {
+        let (log, table) = super::with_a_lost_tail(3_000).await;
+        if is_replaced {
+            log.replace();
+        }
+        for key in 0..3_000 {
+            log.put(format!("k{key}"), "again");
+        }
+        let replica = Replica::builder(Arc::new(log.clone()), Arc::clone(&table)).queue_bytes(1);
+        let replica = replica.start().await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), replica.caught_up())
+            .await
+            .unwrap()
+            .unwrap();
+        replica.shutdown().await.unwrap();
+        assert_eq!(rows(&table), truth(&log).await);
+    }
+}
