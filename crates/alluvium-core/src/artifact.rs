@@ -49,6 +49,8 @@ pub struct Draft {
     pub scope: Scope,
     /// What the table keeps of what its log forgets.
     pub mode: Mode,
+    /// Whether the table ever saw that its log can evict. An archive that is restored from the artifact remembers it, too.
+    pub has_evicted: bool,
     /// The runs that it shares with its parent, the base first. None for a new base.
     pub runs: Vec<Run>,
     /// What the new segments hold: what changed after this.

@@ -96,7 +96,7 @@ impl<'a> NewestArtifact<'a> {
             cursor: &manifest.cursor,
             scope: &manifest.scope,
             mode: manifest.mode,
-            has_evicted: true,
+            has_evicted: manifest.has_evicted,
             at_cursor,
         }
     }

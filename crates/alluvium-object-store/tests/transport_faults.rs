@@ -80,6 +80,7 @@ async fn publish(transport: &ObjectStoreTransport, sequence: u64, whole: bool) -
         cursor: Cursor::start_of(log).at(Sequence::new(sequence), Timestamp::from_nanos(99)),
         scope: Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -98,6 +98,7 @@ impl<S: StoreServer> Desk<S> {
             cursor: Cursor::start_of(log).at(Sequence::new(1), Timestamp::from_nanos(99)),
             scope: Scope::all(),
             mode: Mode::Mirror,
+            has_evicted: false,
             runs: Vec::new(),
             after: Sequence::ZERO,
             level: 0,

@@ -140,6 +140,7 @@ pub(super) fn draft(on: Option<&Published>, sequence: u64) -> Draft {
         cursor: cursor(sequence),
         scope: Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -27,6 +27,9 @@ pub struct ArtifactManifest {
     pub scope: Scope,
     /// What the table keeps of what its log forgets.
     pub mode: Mode,
+    /// Whether the table ever saw that its log can evict, or it is not known: one that is made of the artifact remembers it.
+    #[serde(default = "evicted", skip_serializing_if = "is_evicted")]
+    pub has_evicted: bool,
     /// Rows of all segments, deletes and rows that a later run replaces included.
     rows: u64,
     /// Bytes of all segments.
@@ -42,6 +45,16 @@ pub struct ArtifactManifest {
     pub exporter: String,
     /// The Alluvium that made it. For people.
     pub alluvium: String,
+}
+
+/// Manifests of before it was told say nothing, and are as careful as those that say yes.
+fn evicted() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_evicted(has_evicted: &bool) -> bool {
+    *has_evicted
 }
 
 /// The segments of one export.
@@ -114,6 +127,7 @@ impl Draft {
             cursor: self.cursor,
             scope: self.scope,
             mode: self.mode,
+            has_evicted: self.has_evicted,
             rows: sum(Run::rows),
             bytes: sum(Run::bytes),
             runs,

@@ -32,6 +32,7 @@ fn draft(newest: Option<&(ManifestId, ArtifactManifest)>, sequence: u64) -> Draf
         cursor: Cursor::start_of(log).at(Sequence::new(sequence), Timestamp::from_nanos(99)),
         scope: Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -151,6 +151,7 @@ impl Shelf {
             cursor: self.cursor(at),
             scope: self.scope.clone(),
             mode: Mode::Mirror,
+            has_evicted: false,
             after: runs.last().map_or(Sequence::ZERO, |run| run.through),
             runs,
             level: 0,

@@ -25,6 +25,7 @@ fn next(newest: Option<&ArtifactManifest>, plan: &ExportPlan, at: &Cursor, bytes
         cursor: at.clone(),
         scope: Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
         runs,
         after,
         level,

@@ -34,6 +34,7 @@ fn draft(runs: Vec<Run>, sequence: u64) -> Draft {
         cursor: Cursor::start_of(log).at(Sequence::new(sequence), Timestamp::from_nanos(99)),
         scope: Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,
@@ -74,6 +75,19 @@ fn a_manifest_comes_back_as_it_was() {
     let json = manifest.to_json().unwrap();
     assert_eq!(ArtifactManifest::from_json("here", &json).unwrap(), manifest);
     assert_eq!(read(&loose(&manifest)).unwrap(), manifest);
+}
+
+#[test]
+fn what_does_not_tell_of_evictions_may_have_seen_some() {
+    let mut manifest = manifest();
+    assert!(!manifest.has_evicted);
+    let mut json = loose(&manifest);
+    assert_eq!(json["has_evicted"], json!(false));
+    assert!(json.as_object_mut().unwrap().remove("has_evicted").is_some());
+    assert!(read(&json).unwrap().has_evicted);
+    // Written again, it is the text that it was.
+    manifest.has_evicted = true;
+    assert_eq!(loose(&manifest), json);
 }
 
 #[test]

@@ -63,6 +63,7 @@ struct Look {
     snapshot: Arc<dyn TableSnapshot>,
     cursor: Cursor,
     scope: Scope,
+    has_evicted: bool,
     floor: Option<Sequence>,
     /// About how many rows there are.
     rows: u64,
@@ -151,11 +152,12 @@ impl Exporter {
             (plan, _) => plan,
         };
         let (cursor, scope, about) = (look.cursor.clone(), look.scope.clone(), look.rows);
+        let has_evicted = look.has_evicted;
         let (plan, source) = self.source(plan, look, &running).await?;
         if !wanted() {
             return Ok(None);
         }
-        let draft = self.draft(&plan, cursor, scope, artifact.as_ref());
+        let draft = self.draft(&plan, cursor, scope, has_evicted, artifact.as_ref());
         tracing::info!(table = self.table.name(), key = %self.key, cursor = %draft.cursor, ?plan, "exporting");
         let expected = match &source {
             Source::Whole(_) => about,
@@ -226,6 +228,8 @@ impl Exporter {
             Ok(Look {
                 cursor,
                 scope: table.binding().map_or_else(Scope::all, |binding| binding.scope),
+                // After the snapshot: what it rests on is remembered by now.
+                has_evicted: table.has_evicted(),
                 snapshot,
                 floor: stats.changes_floor,
                 rows: stats.rows,
@@ -273,6 +277,7 @@ impl Exporter {
         plan: &ExportPlan,
         cursor: Cursor,
         scope: Scope,
+        has_evicted: bool,
         newest: Option<&(ManifestId, ArtifactManifest)>,
     ) -> Draft {
         let (runs, after, level): (Vec<Run>, _, _) = match (plan, newest) {
@@ -286,6 +291,9 @@ impl Exporter {
             cursor,
             scope,
             mode: self.mode(),
+            // Of runs that are shared, whoever exported them may have seen more.
+            has_evicted: has_evicted
+                || (!runs.is_empty() && newest.is_some_and(|(_, newest)| newest.has_evicted)),
             runs,
             after,
             level,
