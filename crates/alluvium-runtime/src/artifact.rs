@@ -4,11 +4,11 @@
 mod bootstrap;
 mod export;
 
-pub(crate) use bootstrap::Load;
 pub use bootstrap::{
     ArtifactDir, ArtifactRows, Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, Fetched,
     SkippedArtifact, fetch_artifact,
 };
+pub(crate) use bootstrap::{Chosen, Load, Place};
 pub use export::{
     ExportError, ExportOptions, ExportProgress, ExportReport, ExportSchedule, ExportStatus, Exported,
     Exporter, Round, SkipReason,

@@ -13,6 +13,7 @@ mod piece;
 mod queue;
 mod reconcile;
 mod repair;
+mod restore;
 mod retain;
 mod status;
 

@@ -30,16 +30,17 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use self::choose::{Candidates, Wanted};
+use self::choose::Wanted;
 use self::directory::Directory;
 use self::fetch::{Limits, Source, blocking};
 use self::fill::Filling;
-use self::report::{Chosen, Listener, Meter};
+use self::report::{Listener, Meter};
 use self::rows::{Part, Whereabouts};
 
 pub use self::error::BootstrapError;
 pub use self::fetch::{ArtifactDir, fetch_artifact};
 pub(crate) use self::fill::{Load, Place};
+pub(crate) use self::report::Chosen;
 pub use self::report::{BootstrapProgress, Bootstrapped, Fetched, SkippedArtifact};
 pub use self::rows::ArtifactRows;
 
@@ -196,7 +197,7 @@ impl Bootstrap {
             if !wanted(&chosen.manifest.cursor) {
                 return candidates.damage().map_or(Ok(None), Err);
             }
-            match self.fill_from(&chosen, table, place).await {
+            match self.fill_from(&chosen, table, place, async { Ok(()) }).await {
                 Ok(done) => {
                     let skipped = candidates.skipped;
                     return Ok(Some(Bootstrapped { skipped, ..done }));
@@ -239,20 +240,13 @@ impl Bootstrap {
         .await;
     }
 
-    fn candidates(&self) -> Candidates<'_> {
-        Candidates {
-            source: &self.source,
-            at: self.at,
-            fall_back: self.fall_back.unwrap_or(0),
-            skipped: Vec::new(),
-        }
-    }
-
-    async fn fill_from(
+    /// Fills the table from this artifact, where `place` puts the load, if `confirmed` once everything is fetched.
+    pub(crate) async fn fill_from(
         &self,
         Chosen { id, manifest }: &Chosen,
         table: &Arc<dyn Table>,
         place: &Place<'_>,
+        confirmed: impl Future<Output = Result<(), BootstrapError>> + Send,
     ) -> Result<Bootstrapped, BootstrapError> {
         let binding = self.binding(table.as_ref(), manifest)?;
         let wanted = Wanted {
@@ -261,7 +255,10 @@ impl Bootstrap {
             mode: binding.mode,
             log: self.log.as_deref(),
         };
-        choose::check(&self.source, manifest, &wanted).await?;
+        let bounds = choose::check(&self.source, manifest, &wanted).await?;
+        // What a mirror's log has forgotten, the mirror has.
+        let first = bounds.filter(|_| binding.mode == Mode::Mirror);
+        let first = first.map_or(Sequence::ZERO, |bounds| bounds.first);
 
         let needed = select::needed(manifest, &binding.scope)?;
         let infos: Vec<_> = needed.iter().map(|needed| needed.segment.info.clone()).collect();
@@ -292,11 +289,15 @@ impl Bootstrap {
         .await?;
 
         let stopped = StopOnDrop::default();
+        let (confirm, confirmation) = oneshot::channel();
         let filling = Filling {
             directory: Arc::clone(&directory),
             parts,
-            binding,
+            binding: binding.clone(),
             cursor: manifest.cursor.clone(),
+            has_evicted: manifest.has_evicted,
+            first,
+            confirmation,
             track_changes: self.track_changes,
             stopped: Arc::clone(&stopped.0),
             meter: meter.clone(),
@@ -310,9 +311,17 @@ impl Bootstrap {
             cursor
         }))?;
 
-        let fetch = Box::pin(self.source.fetch(&directory, orders, &there, &meter));
+        let fetch = Box::pin(async {
+            let fetched = self.source.fetch(&directory, orders, &there, &meter).await?;
+            // The log has gone on meanwhile.
+            choose::check(&self.source, manifest, &wanted).await?;
+            confirmed.await?;
+            // A load that has failed tells why.
+            let _ = confirm.send(());
+            Ok::<_, BootstrapError>(fetched)
+        });
         let (fetched, loaded) = match select(fetch, loaded).await {
-            // What has not come by now will not, so the load ends.
+            // What has not come or was not confirmed by now will not be, so the load ends.
             Either::Left((fetched, loaded)) => (fetched, loaded.await),
             Either::Right((Ok(Ok(cursor)), fetch)) => (fetch.await, Ok(Ok(cursor))),
             Either::Right((failed, _)) => (Ok(Fetched::default()), failed),

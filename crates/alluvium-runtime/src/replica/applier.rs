@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
 use super::forget::RowAt;
 use super::newcomers::Newcomers;
 use super::queue::{Arrival, Work};
-use super::reconcile::{Reconcile, gone};
+use super::reconcile::{Ending, Reconcile, gone};
 use super::status::{State, Status};
 use crate::ReplicaError;
 use crate::error::panic_message;
@@ -119,9 +119,9 @@ impl Applier {
                         }
                     }
                 }
-                Work::EndReconcile(cursor, delete) => {
+                Work::EndReconcile(cursor, delete, tell) => {
                     if let Some(reconcile) = reconcile.take() {
-                        self.end_reconcile(Some(reconcile).filter(|_| delete), &cursor)?;
+                        let _ = tell.send(self.end_reconcile(reconcile, &cursor, delete)?);
                     }
                 }
                 Work::Reached(sequence, tell) => {
@@ -248,10 +248,17 @@ impl Applier {
         Ok(Reconcile::new(self.mode))
     }
 
-    fn end_reconcile(&mut self, reconcile: Option<Reconcile>, cursor: &Cursor) -> Result<(), ReplicaError> {
+    /// Gives the table a cursor, unless it is not what was listed.
+    fn end_reconcile(
+        &mut self,
+        reconcile: Reconcile,
+        cursor: &Cursor,
+        delete: bool,
+    ) -> Result<Ending, ReplicaError> {
         let table = Arc::clone(&self.table);
-        if let Some(reconcile) = reconcile {
-            reconcile.sweep(table.as_ref(), cursor, |vanished| self.amend(vanished))?;
+        let ending = reconcile.end(table.as_ref(), cursor, delete, |vanished| self.amend(vanished))?;
+        if ending != Ending::Whole {
+            return Ok(ending);
         }
         let batch = Batch::new(Vec::new(), Some(cursor.clone()));
         self.call_hook(&batch)?;
@@ -259,7 +266,7 @@ impl Applier {
         self.make_durable()?;
         self.reached = cursor.sequence;
         self.tell(batch);
-        Ok(())
+        Ok(ending)
     }
 
     fn caught_up(&mut self, sequence: Sequence, cursor: Option<Cursor>) -> Result<(), ReplicaError> {

@@ -1,11 +1,11 @@
-//! Whether a replica begins with an artifact, and what becomes of it.
+//! What artifacts there are for a replica, and what becomes of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alluvium_core::artifact::Unfit;
-use alluvium_core::{Cursor, ErrorKind, Plan, ReconcileReason, Table};
+use alluvium_core::{Cursor, ErrorKind, Mode, Plan, Table};
 use backoff::backoff::Backoff as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -13,17 +13,32 @@ use tokio::time::Instant;
 use super::driver::{Course, LONGEST_PAUSE, pauses};
 use super::queue::Queue;
 use super::status::{BootstrapStatus, State, Status};
+use crate::artifact::{Chosen, Place};
 use crate::error::Chain;
-use crate::{Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ReplicaError};
+use crate::{Bootstrap, BootstrapError, BootstrapProgress, Bootstrapped, ReplicaError, SkippedArtifact};
 
-/// For how long an artifact that cannot be fetched is tried again before the log is read without it.
+/// For how long an artifact that cannot be fetched is tried again before a mirror does without.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The bootstrap of a replica.
+/// The bootstrap of a replica: what artifacts there are for it, and what has become of them.
 pub(super) struct ReplicaBootstrap {
     bootstrap: Bootstrap,
     when_behind: u64,
     status: watch::Sender<Status>,
+    attempts: Mutex<Attempts>,
+}
+
+/// What has been tried since the log was followed last.
+#[derive(Default)]
+struct Attempts {
+    /// Whether the log has been followed.
+    has_begun: bool,
+    /// Since when it fails.
+    since: Option<Instant>,
+    /// It is done without.
+    given_up: bool,
+    /// What is damaged.
+    skipped: Vec<SkippedArtifact>,
 }
 
 impl ReplicaBootstrap {
@@ -34,10 +49,124 @@ impl ReplicaBootstrap {
                 .telling(move |progress| tell(&told, |status| status.progress = Some(progress))),
             when_behind,
             status,
+            attempts: Mutex::default(),
         }
     }
 
-    /// Fills the table if that is wanted and possible. Whether what was known of table and log is out of date now.
+    /// The newest artifact that is not known to be damaged; nothing if there is none, or a mirror is to do without.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaError::Bootstrap`] if there is no saying what there is: now, if that [may pass](BootstrapError::may_pass), or at
+    /// all.
+    pub(super) async fn newest(&self, mode: Mode) -> Result<Option<Chosen>, ReplicaError> {
+        let mut skipped = {
+            let mut attempts = self.attempts();
+            if attempts.given_up {
+                return Ok(None);
+            }
+            std::mem::take(&mut attempts.skipped)
+        };
+        let newest = self.bootstrap.newest(&mut skipped).await;
+        self.attempts().skipped = skipped;
+        match newest {
+            Ok(newest) => Ok(Some(newest)),
+            Err(error @ BootstrapError::NoArtifact { .. }) => {
+                tell(&self.status, |status| status.error = Some(Arc::new(error)));
+                Ok(None)
+            }
+            Err(error) => self.failed(error, mode).map(|()| None),
+        }
+    }
+
+    /// Fills the table from this artifact, if that is `confirmed` once everything is fetched. Nothing is done about an artifact that
+    /// is damaged, but it is not the newest any more.
+    pub(super) async fn fill(
+        &self,
+        artifact: &Chosen,
+        table: &Arc<dyn Table>,
+        place: &Place<'_>,
+        confirmed: impl Future<Output = Result<(), BootstrapError>> + Send,
+    ) -> Result<(), BootstrapError> {
+        self.begin(&artifact.manifest.cursor);
+        match self.bootstrap.fill_from(artifact, table, place, confirmed).await {
+            Ok(done) => {
+                let skipped = std::mem::take(&mut self.attempts().skipped);
+                self.done(Bootstrapped { skipped, ..done });
+                Ok(())
+            }
+            // It was found to fit before: the log has changed.
+            Err(BootstrapError::Unfit { .. }) => Err(self.outdated()),
+            Err(error) => {
+                let skipped = &mut self.attempts().skipped;
+                self.bootstrap.pass_over(skipped, artifact, error)
+            }
+        }
+    }
+
+    /// What becomes of an artifact that cannot be had: it is tried again, or a mirror does without.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaError::Bootstrap`], for both modes as long as it is to be tried again, and then for an archive.
+    pub(super) fn failed(&self, error: BootstrapError, mode: Mode) -> Result<(), ReplicaError> {
+        let error = Arc::new(error);
+        let again = {
+            let mut attempts = self.attempts();
+            let since = *attempts.since.get_or_insert_with(Instant::now);
+            let again = error.may_pass() && (mode == Mode::Archive || since.elapsed() < PATIENCE);
+            attempts.given_up = !again;
+            again
+        };
+        tracing::warn!(again, error = %Chain(&*error), "the artifact cannot be used");
+        tell(&self.status, |status| {
+            status.error = Some(Arc::clone(&error));
+            status.progress = again.then(|| status.progress.unwrap_or_default());
+        });
+        if again {
+            self.status
+                .send_modify(|status| status.enter(State::Bootstrapping));
+        } else if mode == Mode::Mirror {
+            return Ok(());
+        }
+        Err(ReplicaError::Bootstrap(error))
+    }
+
+    /// Tells of the newest artifact that it is of no use, which leads to this plan.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaError::Bootstrap`] for an artifact of something else, before the log is followed for the first time.
+    pub(super) fn does_not_fit(&self, unfit: Unfit, plan: &Plan) -> Result<(), ReplicaError> {
+        let error = Arc::new(self.bootstrap.unfit(unfit));
+        tracing::warn!(error = %Chain(&*error), "the artifact cannot be used");
+        tell(&self.status, |status| status.error = Some(Arc::clone(&error)));
+        let is_first = !self.attempts().has_begun && !matches!(plan, Plan::Refuse(_));
+        if is_first && is_of_something_else(&error) {
+            return Err(ReplicaError::Bootstrap(error));
+        }
+        Ok(())
+    }
+
+    pub(super) fn outdated(&self) -> BootstrapError {
+        self.bootstrap.outdated()
+    }
+
+    /// Nothing more is to be had of artifacts before the log is followed.
+    pub(super) async fn over(&self) {
+        *self.attempts() = Attempts {
+            has_begun: true,
+            ..Attempts::default()
+        };
+        tell(&self.status, |status| status.progress = None);
+        self.bootstrap.discard().await;
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills a table that can go on if it is far behind an artifact. Whether what was known of table and log is out of date now.
     ///
     /// # Errors
     ///
@@ -48,15 +177,14 @@ impl ReplicaBootstrap {
         table: &Arc<dyn Table>,
         queue: &Queue,
     ) -> Result<bool, ReplicaError> {
-        if !may_be_wanted(&course.plan) {
-            self.bootstrap.discard().await;
+        let (Plan::Resume { .. }, Some(cursor)) = (&course.plan, &course.cursor) else {
             return Ok(false);
-        }
+        };
         let place = |load| queue.push_load(load).map_err(|_| BootstrapError::Stopped);
-        // A table that can go on from where it is does not wait for a store that may have nothing better.
-        let is_needed = AtomicBool::new(!can_go_on(course));
+        // It does not wait for a store that may have nothing better.
+        let is_needed = AtomicBool::new(false);
         let wanted = |artifact: &Cursor| {
-            let wanted = is_wanted(course, artifact, self.when_behind);
+            let wanted = is_wanted(cursor, artifact, self.when_behind);
             if wanted {
                 is_needed.store(true, Ordering::Relaxed);
                 self.begin(artifact);
@@ -70,10 +198,7 @@ impl ReplicaBootstrap {
                     self.done(done);
                     return Ok(true);
                 }
-                Ok(None) => {
-                    self.bootstrap.discard().await;
-                    return Ok(false);
-                }
+                Ok(None) => return Ok(false),
                 Err(error) => Arc::new(error),
             };
             let again = error.kind() == ErrorKind::Transient
@@ -85,7 +210,6 @@ impl ReplicaBootstrap {
                 return Err(ReplicaError::Bootstrap(error));
             }
             if !again {
-                self.bootstrap.discard().await;
                 return Ok(true);
             }
             tokio::time::sleep(pauses.next_backoff().unwrap_or(LONGEST_PAUSE)).await;
@@ -122,36 +246,10 @@ fn tell(status: &watch::Sender<Status>, change: impl FnOnce(&mut BootstrapStatus
     status.send_modify(|status| change(status.bootstrap.get_or_insert_default()));
 }
 
-/// Whether a table that goes on like this may be better off with an artifact.
-fn may_be_wanted(plan: &Plan) -> bool {
-    match plan {
-        Plan::Resume { .. } | Plan::Restore { .. } => true,
-        // For these it has to list what the log holds, unless an artifact is ahead of what is lost.
-        Plan::Reconcile(reason) => matches!(reason, ReconcileReason::Overrun | ReconcileReason::Interrupted),
-        Plan::Refuse(_) => false,
-    }
-}
-
-/// Whether a table is somewhere, and the log goes on from there.
-fn can_go_on(course: &Course) -> bool {
-    course.cursor.is_some() && matches!(course.plan, Plan::Resume { .. })
-}
-
-/// Whether a table is better off with an artifact at this cursor. What the log thinks of the artifact is not asked here.
-fn is_wanted(course: &Course, artifact: &Cursor, when_behind: u64) -> bool {
-    if !may_be_wanted(&course.plan) {
-        return false;
-    }
-    let Some(cursor) = &course.cursor else {
-        return true;
-    };
-    let ahead = artifact.sequence.distance_from(cursor.sequence);
-    match course.plan {
-        // The log is the table's, and one of another log does not fit: that is to be told.
-        _ if artifact.log != cursor.log => true,
-        Plan::Resume { .. } => ahead > when_behind,
-        _ => ahead > 0,
-    }
+/// Whether a table that can go on is better off with an artifact at this cursor.
+fn is_wanted(cursor: &Cursor, artifact: &Cursor, when_behind: u64) -> bool {
+    // The log is the table's, and one of another log does not fit: that is to be told.
+    artifact.log != cursor.log || artifact.sequence.distance_from(cursor.sequence) > when_behind
 }
 
 /// Whether an artifact is none of this replica's: somebody has to mend a name.
@@ -172,36 +270,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_artifact_is_wanted_by_who_has_nothing_is_far_behind_or_has_been_overrun() {
+    fn an_artifact_is_wanted_by_who_is_far_behind() {
         let log = LogIdentity::new("KV_routes", Timestamp::from_nanos(1));
         let at =
             |sequence| Cursor::start_of(log.clone()).at(Sequence::new(sequence), Timestamp::from_nanos(2));
-        let resume = Plan::Resume {
-            from: Sequence::FIRST,
-        };
-        let overrun = Plan::Reconcile(ReconcileReason::Overrun);
-        let interrupted = Plan::Reconcile(ReconcileReason::Interrupted);
-        let replaced = Plan::Reconcile(ReconcileReason::LogReplaced);
-        for (plan, cursor, expected) in [
-            (&resume, None, true),
-            (&resume, Some(499), true),
-            (&resume, Some(500), false),
-            (&resume, Some(2_000), false),
-            (&overrun, Some(999), true),
-            (&overrun, Some(1_000), false),
-            (&interrupted, None, true),
-            (&replaced, Some(1), false),
-        ] {
-            let course = Course {
-                log: log.clone(),
-                plan: plan.clone(),
-                cursor: cursor.map(at),
-            };
-            assert_eq!(
-                is_wanted(&course, &at(1_000), 500),
-                expected,
-                "{plan:?} at {cursor:?}"
-            );
+        for (cursor, expected) in [(499, true), (500, false), (2_000, false)] {
+            assert_eq!(is_wanted(&at(cursor), &at(1_000), 500), expected, "at {cursor}");
         }
     }
 }

@@ -260,7 +260,7 @@ impl ReplicaBuilder {
             serve_when_refused: self.serve_when_refused,
             bootstrap,
         };
-        let course = match driver.decide(bounds).await {
+        let course = match driver.decide_at_start(bounds).await {
             Err(error) if !driver.serves(&error) => return Err(error),
             course => course,
         };

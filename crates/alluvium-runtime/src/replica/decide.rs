@@ -2,12 +2,55 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Bounds, Change, KeyRange, LogError, Mode, Plan, PlanInput, Sequence, plan};
+use alluvium_core::artifact::{FitInput, check_fit};
+use alluvium_core::{
+    Binding, Bounds, Change, Cursor, KeyRange, LogError, Mode, NewestArtifact, Plan, PlanInput,
+    ReconcileReason, RefuseReason, Sequence, Timestamp, plan,
+};
 
 use super::driver::{Course, Driver, Interruption, LONGEST_PAUSE};
+use super::restore::Restoring;
 use super::status::State;
 use crate::ReplicaError;
+use crate::artifact::Chosen;
 use crate::error::Chain;
+
+/// What was found of a table.
+#[derive(Clone, Debug)]
+pub(super) struct FoundTable {
+    binding: Option<Binding>,
+    cursor: Option<Cursor>,
+    has_rows: bool,
+    pub(super) has_evicted: bool,
+}
+
+/// What a decision rests on, beside an artifact.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) bounds: Bounds,
+    pub(super) table: FoundTable,
+    at_cursor: Option<Timestamp>,
+}
+
+impl Found {
+    /// Whether an artifact could make another plan of the one without. If not, no store is asked.
+    fn artifact_may_help(&self, mode: Mode, without: &Plan) -> bool {
+        match without {
+            // Of a table that the log goes on from, never.
+            Plan::Resume { .. } => self
+                .table
+                .cursor
+                .as_ref()
+                .is_none_or(|cursor| cursor.sequence.next() < self.bounds.first),
+            Plan::Reconcile(ReconcileReason::Overrun) => true,
+            Plan::Reconcile(ReconcileReason::LogReplaced) if !self.table.has_rows => true,
+            // What the log lists is the truth of a mirror. What is that of an archive, an artifact can tell.
+            Plan::Reconcile(_) => mode == Mode::Archive,
+            Plan::Restore { .. } | Plan::Refuse(RefuseReason::Archive { .. }) => true,
+            Plan::Refuse(_) => false,
+        }
+    }
+}
 
 impl Driver {
     /// Whether what the table holds is served after this error.
@@ -29,24 +72,80 @@ impl Driver {
             status.enter(State::Refused);
         });
         tokio::time::sleep(LONGEST_PAUSE.min(self.bounds_every)).await;
-        Ok(match self.log.bounds().await {
-            Ok(bounds) => {
-                let decided = self.decide(bounds).await;
+        Ok(match self.decide_now().await {
+            // Refused it is until there is another answer.
+            Err(ReplicaError::Log(error)) => match &self.status.borrow().error {
+                Some(refused) => Err(refused.clone()),
+                None => Err(ReplicaError::Log(error)),
+            },
+            decided => {
                 if decided.is_ok() {
                     self.status.send_modify(|status| status.error = None);
                 }
                 decided
             }
-            // Refused it is until there is another answer.
-            Err(error) => match &self.status.borrow().error {
-                Some(refused) => Err(refused.clone()),
-                None => Err(error.into()),
-            },
         })
     }
 
-    /// Decides how the table goes on from a log with these bounds.
-    pub(super) async fn decide(&self, bounds: Bounds) -> Result<Course, ReplicaError> {
+    /// Decides for a start, as far as that can be done without waiting for a store of artifacts. Nothing if it cannot.
+    ///
+    /// # Errors
+    ///
+    /// Why the replica cannot start. To refuse a table, all that may help it is waited for.
+    pub(super) async fn decide_at_start(&self, bounds: Bounds) -> Result<Option<Course>, ReplicaError> {
+        let found = self.look(bounds).await?;
+        let plan = self.plan(&found, None);
+        if self.bootstrap.is_none() || !found.artifact_may_help(self.mode, &plan) {
+            return self.course(found, plan, None).map(Some);
+        }
+        if !matches!(plan, Plan::Refuse(_)) {
+            return Ok(None);
+        }
+        match self.decide_on(found).await {
+            Ok(course) => Ok(Some(course)),
+            Err(ReplicaError::Bootstrap(error)) if error.may_pass() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decides how the table goes on from its log.
+    pub(super) async fn decide_now(&self) -> Result<Course, ReplicaError> {
+        let bounds = self.log.bounds().await?;
+        let found = self.look(bounds).await?;
+        self.decide_on(found).await
+    }
+
+    async fn decide_on(&self, found: Found) -> Result<Course, ReplicaError> {
+        let without = self.plan(&found, None);
+        let Some(bootstrap) = &self.bootstrap else {
+            return self.course(found, without, None);
+        };
+        if !found.artifact_may_help(self.mode, &without) {
+            return self.course(found, without, None);
+        }
+        let Some(newest) = bootstrap.newest(self.mode).await? else {
+            return self.course(found, without, None);
+        };
+        let manifest = &newest.manifest;
+        let at_cursor = self.held_at(&found.bounds, &manifest.cursor).await?;
+        let plan = self.plan(&found, Some(NewestArtifact::new(manifest, at_cursor)));
+        if !matches!(plan, Plan::Restore { .. }) {
+            let fit = FitInput {
+                log: self.log.name(),
+                scope: &self.scope,
+                mode: self.mode,
+                bounds: Some(&found.bounds),
+                at_cursor,
+            };
+            if let Err(unfit) = check_fit(manifest, &fit) {
+                bootstrap.does_not_fit(unfit, &plan)?;
+            }
+        }
+        self.course(found, plan, Some(newest))
+    }
+
+    /// What table and log are at.
+    async fn look(&self, bounds: Bounds) -> Result<Found, ReplicaError> {
         let table = Arc::clone(&self.table);
         let evicts = bounds.retention.evicts_latest();
         let look = move || {
@@ -56,48 +155,76 @@ impl Driver {
                 table.sync()?;
             }
             let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
-            Ok::<_, ReplicaError>((
-                table.binding(),
-                table.cursor(),
-                first.is_some(),
-                table.has_evicted(),
-            ))
+            Ok::<_, ReplicaError>(FoundTable {
+                binding: table.binding(),
+                cursor: table.cursor(),
+                has_rows: first.is_some(),
+                has_evicted: table.has_evicted(),
+            })
         };
-        let (binding, cursor, has_rows, has_evicted) = tokio::task::spawn_blocking(look)
+        let table = tokio::task::spawn_blocking(look)
             .await
             .map_err(|_| ReplicaError::ShutDown)??;
-        let at_cursor = match &cursor {
-            Some(cursor) if cursor.log == bounds.log && cursor.sequence > Sequence::ZERO => self
-                .log
-                .message_at(cursor.sequence)
-                .await?
-                .map(|change| change.timestamp),
-            _ => None,
+        Ok(self.look_at_log(bounds, table).await?)
+    }
+
+    pub(super) async fn look_at_log(&self, bounds: Bounds, table: FoundTable) -> Result<Found, LogError> {
+        let at_cursor = match &table.cursor {
+            Some(cursor) => self.held_at(&bounds, cursor).await?,
+            None => None,
         };
-        let plan = plan(&PlanInput {
-            bound_to: binding.as_ref().map(|binding| binding.log.as_str()),
+        Ok(Found {
+            bounds,
+            table,
+            at_cursor,
+        })
+    }
+
+    /// When the log stored the message that it holds at a position; nothing if it holds none there.
+    pub(super) async fn held_at(
+        &self,
+        bounds: &Bounds,
+        cursor: &Cursor,
+    ) -> Result<Option<Timestamp>, LogError> {
+        if cursor.log != bounds.log || !(Sequence::FIRST..=bounds.last).contains(&cursor.sequence) {
+            return Ok(None);
+        }
+        let message = self.log.message_at(cursor.sequence).await?;
+        Ok(message.map(|message| message.timestamp))
+    }
+
+    pub(super) fn plan(&self, found: &Found, newest: Option<NewestArtifact<'_>>) -> Plan {
+        let table = &found.table;
+        plan(&PlanInput {
+            bound_to: table.binding.as_ref().map(|binding| binding.log.as_str()),
             scope: &self.scope,
             mode: self.mode,
-            cursor: cursor.as_ref(),
-            has_rows,
-            has_evicted,
+            cursor: table.cursor.as_ref(),
+            has_rows: table.has_rows,
+            has_evicted: table.has_evicted,
             vanished: false,
-            bounds: &bounds,
-            at_cursor,
-            newest: None,
-        });
+            bounds: &found.bounds,
+            at_cursor: found.at_cursor,
+            newest,
+        })
+    }
+
+    /// Tells of a plan, and makes a course of it.
+    fn course(&self, found: Found, plan: Plan, newest: Option<Chosen>) -> Result<Course, ReplicaError> {
         self.status.send_modify(|status| {
-            status.log_last = bounds.last;
+            status.log_last = found.bounds.last;
             status.plan = Some(plan.clone());
         });
-        match plan {
-            Plan::Refuse(reason) => Err(ReplicaError::Refused(reason)),
-            plan => Ok(Course {
-                log: bounds.log,
-                plan,
-                cursor,
-            }),
+        if let Plan::Refuse(reason) = plan {
+            return Err(ReplicaError::Refused(reason));
         }
+        let artifact = newest.filter(|_| matches!(plan, Plan::Restore { .. }));
+        Ok(Course {
+            log: found.bounds.log.clone(),
+            plan,
+            cursor: found.table.cursor.clone(),
+            restoring: artifact.map(|artifact| Box::new(Restoring { artifact, found })),
+        })
     }
 
     /// Where, in what was received after a position, an archive may have missed messages that the log evicted before they

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alluvium_core::{
-    Cursor, ErrorKind, Log, LogError, LogIdentity, LogStream, Mode, Plan, ReconcileReason, Scope, Sequence,
-    Survey, Table,
+    Cursor, ErrorKind, Log, LogError, LogIdentity, LogStream, Mode, Plan, Scope, Sequence, Survey, Table,
 };
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
@@ -18,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use super::bootstrap::ReplicaBootstrap;
 use super::piece::{Piece, PieceEnd, receive};
 use super::queue::{Ended, Queue, Work};
+use super::restore::Restoring;
 use super::retain::Following;
 use super::status::{State, Status};
 use crate::ReplicaError;
@@ -53,6 +53,8 @@ pub(super) struct Course {
     pub(super) plan: Plan,
     /// Where the table is.
     pub(super) cursor: Option<Cursor>,
+    /// What the table is to be replaced by first, if it is.
+    pub(super) restoring: Option<Box<Restoring>>,
 }
 
 /// Why reading ended.
@@ -78,7 +80,7 @@ impl Driver {
     /// Runs until it is told to stop, or something fails that trying again does not mend. Leaves the status over.
     pub(super) async fn run(
         self,
-        course: Result<Course, ReplicaError>,
+        course: Result<Option<Course>, ReplicaError>,
         mut stop: watch::Receiver<bool>,
         applier: oneshot::Receiver<Result<(), ReplicaError>>,
         rounds: Option<RunningRounds>,
@@ -130,13 +132,9 @@ impl Driver {
 
     /// Follows the log, through failures and re-creations. Returns why not any longer; nothing if the applying thread
     /// has ended.
-    async fn follow(&self, course: Result<Course, ReplicaError>) -> Option<ReplicaError> {
+    async fn follow(&self, course: Result<Option<Course>, ReplicaError>) -> Option<ReplicaError> {
         let mut pauses = pauses();
-        let course = match course {
-            Ok(course) => self.begin(course, &mut pauses).await,
-            Err(error) => self.course_after(error, &mut pauses).await,
-        };
-        let mut course = match course {
+        let mut course = match self.first(course, &mut pauses).await {
             Ok(course) => course,
             Err(Interruption::Failed(error)) => return Some(error),
             Err(Interruption::ApplierEnded) => return None,
@@ -150,7 +148,7 @@ impl Driver {
             if self.status.borrow().changes > before {
                 pauses.reset();
             }
-            course = match self.course_after(error, &mut pauses).await {
+            course = match self.ready(Err(error), &mut pauses).await {
                 Ok(course) => course,
                 Err(Interruption::Failed(error)) => return Some(error),
                 Err(Interruption::ApplierEnded) => return None,
@@ -158,28 +156,35 @@ impl Driver {
         }
     }
 
-    /// Begins with an artifact, where that is wanted.
-    async fn begin(&self, course: Course, pauses: &mut ExponentialBackoff) -> Result<Course, Interruption> {
+    /// The course to begin with.
+    async fn first(
+        &self,
+        course: Result<Option<Course>, ReplicaError>,
+        pauses: &mut ExponentialBackoff,
+    ) -> Result<Course, Interruption> {
+        let decided = match course {
+            Ok(Some(course)) => self.begin(course).await?,
+            Ok(None) => self.decide_now().await,
+            Err(error) => Err(error),
+        };
+        self.ready(decided, pauses).await
+    }
+
+    /// Begins with an artifact that is far ahead, where that is wanted.
+    async fn begin(&self, course: Course) -> Result<Result<Course, ReplicaError>, Interruption> {
         let Some(bootstrap) = &self.bootstrap else {
-            return Ok(course);
+            return Ok(Ok(course));
         };
         if !bootstrap.run(&course, &self.table, &self.queue).await? {
-            return Ok(course);
+            return Ok(Ok(course));
         }
         // The table is another one now, or the log is, for it took its time.
         self.queue.settle().await?;
-        let decided = match self.log.bounds().await {
-            Ok(bounds) => self.decide(bounds).await,
-            Err(error) => Err(error.into()),
-        };
-        match decided {
-            Ok(course) => Ok(course),
-            Err(error) => self.course_after(error, pauses).await,
-        }
+        Ok(self.decide_now().await)
     }
 
     /// Decides anew after an error, unless that error is one to stop at.
-    async fn course_after(
+    pub(super) async fn course_after(
         &self,
         mut error: ReplicaError,
         pauses: &mut ExponentialBackoff,
@@ -195,16 +200,15 @@ impl Driver {
             if !goes_on(&error) {
                 return Err(error.into());
             }
-            tracing::warn!(table = self.table.name(), error = %Chain(&error), "reading the log anew");
-            self.status.send_modify(|status| status.restarts += 1);
+            // Of a store of artifacts it is told elsewhere.
+            if !matches!(error, ReplicaError::Bootstrap(_)) {
+                tracing::warn!(table = self.table.name(), error = %Chain(&error), "reading the log anew");
+                self.status.send_modify(|status| status.restarts += 1);
+            }
             // What is decided next rests on the table's cursor: let it come to rest.
             self.queue.settle().await?;
             tokio::time::sleep(pauses.next_backoff().unwrap_or(LONGEST_PAUSE)).await;
-            let decided = match self.log.bounds().await {
-                Ok(bounds) => self.decide(bounds).await,
-                Err(error) => Err(error.into()),
-            };
-            match decided {
+            match self.decide_now().await {
                 Ok(course) => return Ok(course),
                 Err(next) => error = next,
             }
@@ -213,18 +217,18 @@ impl Driver {
 
     /// Takes a course until it ends.
     async fn take(&self, course: Course) -> Interruption {
-        self.status.send_modify(|status| status.enter(State::Filling));
         self.follows(None);
+        if let Some(bootstrap) = &self.bootstrap {
+            bootstrap.over().await;
+        }
+        self.status.send_modify(|status| status.enter(State::Filling));
         let taken = async {
             self.queue.push(Work::Follow(course.log.clone())).await?;
             let from = match course.plan {
                 Plan::Resume { from } => from,
                 Plan::Reconcile(reason) => self.reconcile(&course.log, reason).await?.next(),
-                // Of a mirror, what the log lists is always right.
-                Plan::Restore { .. } => self
-                    .reconcile(&course.log, ReconcileReason::Overrun)
-                    .await?
-                    .next(),
+                // It has been carried out, and decided anew.
+                Plan::Restore { .. } => return Ok(()),
                 Plan::Refuse(reason) => return Err(ReplicaError::Refused(reason).into()),
             };
             self.read(&course.log, from).await
@@ -279,7 +283,7 @@ impl Driver {
         Ok(())
     }
 
-    fn follows(&self, log: Option<&LogIdentity>) {
+    pub(super) fn follows(&self, log: Option<&LogIdentity>) {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         following.set(log.cloned());
     }
@@ -355,6 +359,7 @@ fn goes_on(error: &ReplicaError) -> bool {
         // The log shrank between the look and the read.
         ReplicaError::Log(error) if matches!(**error, LogError::BeyondEnd { .. }) => true,
         ReplicaError::Log(error) => matches!(error.kind(), ErrorKind::Transient | ErrorKind::Fenced),
+        ReplicaError::Bootstrap(error) => error.may_pass(),
         _ => false,
     }
 }

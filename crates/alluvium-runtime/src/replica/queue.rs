@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::forget::RowAt;
-use super::reconcile::Differing;
+use super::reconcile::{Differing, Ending};
 use crate::artifact::Load;
 
 /// What a change weighs beside its key and value.
@@ -31,8 +31,8 @@ pub(super) enum Work {
     Amend(Vec<Change>),
     /// The log holds something of these keys: no row of them is gone.
     Spare(Vec<Bytes>),
-    /// The listing is complete at this cursor. What was not listed is to be deleted, or not.
-    EndReconcile(Cursor, bool),
+    /// The listing is complete at this cursor. What was not listed is to be deleted, or not. Say whether the table has the cursor.
+    EndReconcile(Cursor, bool, oneshot::Sender<Ending>),
     /// Say whether everything up to this sequence is applied.
     Reached(Sequence, oneshot::Sender<bool>),
     /// Delete these rows, if they still are of these messages, and say how many did; nothing if the table is in a repair.

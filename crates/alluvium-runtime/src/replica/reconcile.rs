@@ -25,6 +25,17 @@ pub(super) struct Reconcile {
     spared: HashSet<Bytes>,
 }
 
+/// What was found of the table when the listing was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is what was listed.
+    Whole,
+    /// It has rows that were not listed, and may be deleted in truth, or not.
+    Unlisted,
+    /// It has rows that are newer than the end of the listing.
+    Newer,
+}
+
 /// A listed message that the table does not show.
 pub(super) struct Differing {
     pub(super) listed: Listed,
@@ -118,28 +129,39 @@ impl Reconcile {
         self.spared.insert(Bytes::copy_from_slice(key));
     }
 
-    /// Gives the rows that the log no longer holds, as deletes, in steps.
-    pub(super) fn sweep(
+    /// Gives the rows that the log no longer holds, as deletes, in steps, if they are to be deleted.
+    pub(super) fn end(
         self,
         table: &dyn Table,
         cursor: &Cursor,
+        delete: bool,
         mut step: impl FnMut(Vec<Change>) -> Result<(), ReplicaError>,
-    ) -> Result<(), ReplicaError> {
-        let mut vanished = Vec::new();
+    ) -> Result<Ending, ReplicaError> {
+        let (mut vanished, mut ending) = (Vec::new(), Ending::Whole);
         for window in self.live.windows()? {
             let window = window?;
             for row in table.snapshot()?.scan(&KeyRange::all())? {
                 let (key, entry) = row?;
-                if window.tells(entry.sequence, entry.timestamp) == Some(false) && !self.spared.contains(&key)
-                {
-                    vanished.push(gone(key, cursor));
-                    if vanished.len() == SWEEP_STEP {
-                        step(std::mem::take(&mut vanished))?;
+                let unlisted = window.tells(entry.sequence, entry.timestamp) == Some(false)
+                    && !self.spared.contains(&key);
+                if !unlisted {
+                    // What the log holds of its key is not that, or comes later: another listing tells.
+                    if entry.sequence > cursor.sequence {
+                        ending = Ending::Newer;
                     }
+                    continue;
+                }
+                if !delete {
+                    return Ok(Ending::Unlisted);
+                }
+                vanished.push(gone(key, cursor));
+                if vanished.len() == SWEEP_STEP {
+                    step(std::mem::take(&mut vanished))?;
                 }
             }
         }
-        step(vanished)
+        step(vanished)?;
+        Ok(ending)
     }
 }
 

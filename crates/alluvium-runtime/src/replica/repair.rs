@@ -11,11 +11,12 @@ use alluvium_core::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::sync::oneshot;
 
 use super::driver::{Driver, Interruption};
 use super::piece::{PIECE_BYTES, PieceEnd};
 use super::queue::{Work, weight};
-use super::reconcile::Differing;
+use super::reconcile::{Differing, Ending};
 use super::status::State;
 
 /// Listed keys are compared in pieces of at most this many.
@@ -63,8 +64,15 @@ impl Driver {
             self.queue.push(Work::RememberEviction).await?;
         }
         let delete = unlisted_is_deleted(self.mode, self.table.has_evicted(), &bounds.retention);
-        self.queue.push(Work::EndReconcile(cursor, delete)).await?;
-        Ok(sequence)
+        let (tell, told) = oneshot::channel();
+        self.queue.push(Work::EndReconcile(cursor, delete, tell)).await?;
+        match told.await.map_err(|_| Interruption::ApplierEnded)? {
+            Ending::Whole if bounds.first <= sequence.next() => Ok(sequence),
+            // What came right after the listing is gone, and may have deleted what was listed.
+            Ending::Whole => Err(self.evicted_unread().into()),
+            Ending::Unlisted => Err(self.may_have_evicted().into()),
+            Ending::Newer => Err(self.changed_too_much().into()),
+        }
     }
 
     /// Lists with values.
@@ -196,6 +204,15 @@ impl Driver {
         let change = self.log.message_at(listed.sequence).await?;
         let found = change.filter(|change| change.key == listed.key && change.timestamp == listed.timestamp);
         Ok(found.map_or(Outcome::Missed(listed.key), Outcome::Found))
+    }
+
+    /// A table without a cursor, and with rows that nobody can tell about, is decided on anew.
+    fn may_have_evicted(&self) -> LogError {
+        LogError::Unavailable {
+            log: self.log.name().to_owned(),
+            doing: "listing what it holds",
+            source: "it began to evict meanwhile, and what is not listed may not be deleted".into(),
+        }
     }
 
     fn changed_too_much(&self) -> LogError {

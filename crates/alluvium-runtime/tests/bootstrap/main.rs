@@ -3,6 +3,7 @@
 mod bad_input;
 mod memory_log;
 mod replica;
+mod restore;
 mod shelf;
 mod watched;
 

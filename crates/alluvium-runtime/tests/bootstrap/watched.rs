@@ -1,6 +1,6 @@
 //! A transport that writes down which segments it gives, and fails where it is told to.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alluvium_core::artifact::{
@@ -20,7 +20,7 @@ pub(crate) struct Watched {
     given: Mutex<Vec<Digest>>,
     before: Box<Before>,
     gate: Semaphore,
-    answers: bool,
+    answers: AtomicBool,
 }
 
 impl Watched {
@@ -51,7 +51,7 @@ impl Watched {
             given: Mutex::default(),
             before: Box::new(before),
             gate: Semaphore::new(pass),
-            answers: true,
+            answers: AtomicBool::new(true),
         })
     }
 
@@ -62,9 +62,14 @@ impl Watched {
             asked: AtomicUsize::new(0),
             given: Mutex::default(),
             before: Box::new(|_, _| Ok(())),
-            gate: Semaphore::new(0),
-            answers: false,
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            answers: AtomicBool::new(false),
         })
+    }
+
+    /// Answers from now on.
+    pub(crate) fn answer(&self) {
+        self.answers.store(true, Ordering::SeqCst);
     }
 
     /// Lets so many more segments pass.
@@ -104,7 +109,7 @@ impl Transport for Watched {
         &self,
         key: &ArtifactKey,
     ) -> Result<Option<(ManifestId, ArtifactManifest)>, TransportError> {
-        if !self.answers {
+        if !self.answers.load(Ordering::SeqCst) {
             self.asked.fetch_add(1, Ordering::SeqCst);
             return Err(no_answer());
         }

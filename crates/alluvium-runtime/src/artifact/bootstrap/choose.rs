@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use alluvium_core::artifact::{ArtifactManifest, FitInput, ManifestId, check_fit};
-use alluvium_core::{Log, Mode, Scope, Sequence};
+use alluvium_core::artifact::{ArtifactManifest, FitInput, ManifestId, Unfit, check_fit};
+use alluvium_core::{Bounds, Log, Mode, Scope, Sequence};
 
-use super::BootstrapError;
 use super::fetch::Source;
 use super::report::{Chosen, SkippedArtifact};
+use super::{Bootstrap, BootstrapError};
 
 /// The artifacts of a key, newest first.
 pub(super) struct Candidates<'a> {
@@ -81,6 +81,56 @@ impl Candidates<'_> {
     }
 }
 
+impl Bootstrap {
+    /// The newest artifact that was not passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`BootstrapError::NoArtifact`] if there is none, or the damage of the first if all are damaged.
+    pub(crate) async fn newest(&self, skipped: &mut Vec<SkippedArtifact>) -> Result<Chosen, BootstrapError> {
+        let mut candidates = self.candidates();
+        candidates.skipped = std::mem::take(skipped);
+        let chosen = candidates.next().await;
+        *skipped = candidates.skipped;
+        chosen
+    }
+
+    /// Passes over an artifact that is damaged, as long as that is allowed.
+    pub(crate) fn pass_over(
+        &self,
+        skipped: &mut Vec<SkippedArtifact>,
+        chosen: &Chosen,
+        error: BootstrapError,
+    ) -> Result<(), BootstrapError> {
+        let mut candidates = self.candidates();
+        candidates.skipped = std::mem::take(skipped);
+        let passed = candidates.skip(Some(chosen.id), error);
+        *skipped = candidates.skipped;
+        passed
+    }
+
+    /// What it means that an artifact is of no use.
+    pub(crate) fn unfit(&self, source: Unfit) -> BootstrapError {
+        let key = self.source.key.to_string();
+        BootstrapError::Unfit { key, source }
+    }
+
+    /// What it means that an artifact is not to be taken any more.
+    pub(crate) fn outdated(&self) -> BootstrapError {
+        let key = self.source.key.to_string();
+        BootstrapError::Outdated { key }
+    }
+
+    pub(super) fn candidates(&self) -> Candidates<'_> {
+        Candidates {
+            source: &self.source,
+            at: self.at,
+            fall_back: self.fall_back.unwrap_or(0),
+            skipped: Vec::new(),
+        }
+    }
+}
+
 /// What a table must have in common with an artifact.
 pub(super) struct Wanted<'a> {
     pub(super) log_name: &'a str,
@@ -90,12 +140,12 @@ pub(super) struct Wanted<'a> {
     pub(super) log: Option<&'a dyn Log>,
 }
 
-/// Whether an artifact fits.
+/// Checks that an artifact fits, and gives what the log holds.
 pub(super) async fn check(
     source: &Source,
     manifest: &ArtifactManifest,
     wanted: &Wanted<'_>,
-) -> Result<(), BootstrapError> {
+) -> Result<Option<Bounds>, BootstrapError> {
     let mut input = FitInput {
         log: wanted.log_name,
         scope: wanted.scope,
@@ -111,7 +161,9 @@ pub(super) async fn check(
     };
     // Before a server is asked for what can make no difference.
     fits(&input)?;
-    let Some(log) = wanted.log else { return Ok(()) };
+    let Some(log) = wanted.log else {
+        return Ok(None);
+    };
     let bounds = log.bounds().await?;
     let cursor = &manifest.cursor;
     if cursor.log == bounds.log && (Sequence::FIRST..=bounds.last).contains(&cursor.sequence) {
@@ -119,5 +171,6 @@ pub(super) async fn check(
         input.at_cursor = message.map(|message| message.timestamp);
     }
     input.bounds = Some(&bounds);
-    fits(&input)
+    fits(&input)?;
+    Ok(Some(bounds))
 }

@@ -69,6 +69,12 @@ pub enum BootstrapError {
         /// What was found.
         source: BoxError,
     },
+    /// The artifact is not what the table is to be filled from any more.
+    #[error("the log or its artifacts changed while the artifact of {key} was fetched: decide again")]
+    Outdated {
+        /// The key.
+        key: String,
+    },
     /// It was stopped before it was done.
     #[error("the bootstrap was stopped")]
     Stopped,
@@ -83,6 +89,7 @@ impl BootstrapError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoArtifact { .. } => ErrorKind::NotFound,
+            Self::Outdated { .. } => ErrorKind::Transient,
             Self::Unfit { .. } | Self::Occupied { .. } => ErrorKind::Invalid,
             Self::Transport(error) => error.kind(),
             Self::Log(error) => error.kind(),
@@ -95,6 +102,12 @@ impl BootstrapError {
     /// Whether the artifact is damaged, so that another one may be of use.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::Segment { .. }) && self.kind() == ErrorKind::Corrupt
+    }
+
+    /// Whether it may be gone when it is tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        // What was stopped a moment ago may still let go of the directory.
+        matches!(self.kind(), ErrorKind::Transient | ErrorKind::Fenced) || matches!(self, Self::InUse { .. })
     }
 
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

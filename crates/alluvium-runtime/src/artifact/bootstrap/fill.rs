@@ -1,9 +1,11 @@
 //! The load of a table from an artifact that is there, or on its way.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alluvium_core::{Binding, BoxError, Cursor, Table, TableError};
+use alluvium_core::{Binding, BoxError, Cursor, Sequence, Table, TableError};
+use tokio::sync::oneshot;
 
 use super::BootstrapError;
 use super::directory::Directory;
@@ -26,6 +28,12 @@ pub(super) struct Filling {
     pub(super) parts: Vec<Part>,
     pub(super) binding: Binding,
     pub(super) cursor: Cursor,
+    /// Whether the table that the artifact is of had seen that its log can evict.
+    pub(super) has_evicted: bool,
+    /// Rows below it are left out.
+    pub(super) first: Sequence,
+    /// Told once everything has come and is still wanted.
+    pub(super) confirmation: oneshot::Receiver<()>,
     pub(super) track_changes: bool,
     pub(super) stopped: Arc<AtomicBool>,
     pub(super) meter: Meter,
@@ -34,6 +42,11 @@ pub(super) struct Filling {
 impl Filling {
     pub(super) fn fill(self, table: &dyn Table) -> Result<Cursor, BootstrapError> {
         table.bind(&self.binding)?;
+        // Before there is anything that rests on it.
+        if self.has_evicted && !table.has_evicted() {
+            table.remember_eviction()?;
+            table.sync()?;
+        }
         let (is_new, tracked) = (table.cursor().is_none(), table.stats()?.changes_floor.is_some());
         let (cursor, track) = (self.cursor.clone(), self.track_changes);
         if track {
@@ -50,7 +63,9 @@ impl Filling {
     fn load(self, table: &dyn Table) -> Result<(), BootstrapError> {
         let mut count = 0;
         let rows = ArtifactRows::new(self.directory.path(), self.parts, self.binding.scope);
-        let mut rows = rows.map(|row| {
+        let first = self.first;
+        let rows = rows.filter(|row| row.as_ref().map_or(true, |(_, entry)| entry.sequence >= first));
+        let rows = rows.map(|row| {
             count += 1;
             if count % TELL_EVERY == 0 {
                 self.meter.set_rows(count);
@@ -60,6 +75,10 @@ impl Filling {
             }
             row.map_err(BoxError::from)
         });
+        // Whoever does not confirm tells why.
+        let confirmed = || self.confirmation.blocking_recv();
+        let refused = iter::once_with(confirmed).filter_map(Result::err);
+        let mut rows = rows.chain(refused.map(|_| Err(BootstrapError::Stopped.into())));
         let loaded = table.load(&mut rows, &self.cursor);
         drop(rows);
         loaded.map_err(|error| match error {

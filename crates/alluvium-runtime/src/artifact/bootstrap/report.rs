@@ -118,7 +118,7 @@ impl Meter {
 
 /// An artifact that was chosen.
 #[derive(Clone, Debug)]
-pub(super) struct Chosen {
-    pub(super) id: ManifestId,
-    pub(super) manifest: ArtifactManifest,
+pub(crate) struct Chosen {
+    pub(crate) id: ManifestId,
+    pub(crate) manifest: ArtifactManifest,
 }
