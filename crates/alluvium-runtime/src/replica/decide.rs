@@ -35,17 +35,13 @@ pub(super) struct Found {
 impl Found {
     /// Whether an artifact could make another plan of the one without. If not, no store is asked.
     fn artifact_may_help(&self, mode: Mode, without: &Plan) -> bool {
+        let table = &self.table;
+        let goes_on = |cursor: &Cursor| cursor.sequence.next() >= self.bounds.first;
         match without {
-            // Of a table that the log goes on from, never.
-            Plan::Resume { .. } => self
-                .table
-                .cursor
-                .as_ref()
-                .is_none_or(|cursor| cursor.sequence.next() < self.bounds.first),
-            Plan::Reconcile(ReconcileReason::Overrun) => true,
-            Plan::Reconcile(ReconcileReason::LogReplaced) if !self.table.has_rows => true,
+            Plan::Resume { .. } => !table.cursor.as_ref().is_some_and(goes_on),
+            Plan::Reconcile(ReconcileReason::LogReplaced) if !table.has_rows => true,
             // What the log lists is the truth of a mirror. What is that of an archive, an artifact can tell.
-            Plan::Reconcile(_) => mode == Mode::Archive,
+            Plan::Reconcile(reason) => mode == Mode::Archive || *reason == ReconcileReason::Overrun,
             Plan::Restore { .. } | Plan::Refuse(RefuseReason::Archive { .. }) => true,
             Plan::Refuse(_) => false,
         }

@@ -163,8 +163,27 @@ async fn a_key_that_is_written_again_before_it_is_fetched_is_never_gone() {
             log.put("k1", "again");
         }
     });
-    let (batches, _) = follow(&log, &table).await;
+    let (batches, reason) = follow(&log, &table).await;
     assert_eq!(done_to(&batches, "k1"), [Operation::Put("again".into())]);
+    // Its row was newer than the end of the first listing.
+    assert_eq!(reason, Some(ReconcileReason::Interrupted));
+}
+
+#[tokio::test]
+async fn a_log_that_goes_past_its_listing_is_listed_again() {
+    let (log, table) = with_a_lost_tail(100).await;
+    let mut is_past = false;
+    let log = Watched::with(log, move |log, sequence| {
+        if sequence == Sequence::FIRST && !is_past {
+            is_past = true;
+            log.put("between", "1");
+            let last = log.put("last", "2");
+            log.evict_before(last);
+        }
+    });
+    let (_, reason) = follow(&log, &table).await;
+    assert_eq!(reason, Some(ReconcileReason::Overrun));
+    assert_eq!((log.listings(), log.listings_with_values()), (2, 1));
 }
 
 #[tokio::test]
