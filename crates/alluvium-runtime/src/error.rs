@@ -15,8 +15,9 @@ pub enum ReplicaError {
     /// The table failed.
     #[error("the replica cannot use its table")]
     Table(#[source] Arc<TableError>),
-    /// The artifact that it was to begin with is of something else: of another log, or without some of its keys.
-    #[error("the replica cannot begin with that artifact")]
+    /// The artifact that it was to begin with is of something else: of another log, or without some of its keys. Or it cannot be
+    /// had, and the table is an archive that cannot do without.
+    #[error("the replica cannot use its artifact")]
     Bootstrap(#[source] Arc<BootstrapError>),
     /// There is no correct way from this table to that log.
     #[error("{0}")]

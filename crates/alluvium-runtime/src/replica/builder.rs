@@ -144,18 +144,22 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Begins with an artifact, when that is worth it: when the table is empty, when it is [far
-    /// behind](Self::bootstrap_when_behind) the artifact, and when the log has overrun the table and not the artifact. The
-    /// log and the scope of the bootstrap are those of the replica.
+    /// Fills the table from an artifact when that is worth it or the only way: at a start, when the table is empty or [far
+    /// behind](Self::bootstrap_when_behind) the artifact; and then and later, when the log has overrun the table and not the
+    /// artifact, and whenever an [archive](Self::mode) cannot be put right by its log. The log and the scope of the bootstrap are
+    /// those of the replica.
     ///
     /// It goes on in the background, and [`Status::bootstrap`] tells how far it has come. Reads show the old content until it is
     /// done; after that they are [stale](Status::is_stale) until the replica has caught up. The [hook](Self::on_batch) and
-    /// subscribers are given only what comes after the artifact.
+    /// subscribers are given only what comes after the artifact. It is checked once more, when everything is fetched, that the log
+    /// goes on from the artifact and that it is still what is wanted.
     ///
-    /// Without a use for the artifact the log is read from where the table is: if there is none, if the log was created
-    /// again since, lost its tail or has overrun it, if it and those before it are damaged, if it cannot be fetched for a minute; a table that
-    /// can go on anyway does not even wait for a store that does not say what there is. An
-    /// artifact of another log, of a narrower scope or of another mode stops the replica: the key is a wrong one.
+    /// A mirror reads or lists its log without an artifact if there is no use for one: if there is none, if the log was created
+    /// again since, lost its tail or has overrun it, if it and those before it are damaged, if it cannot be fetched for a minute. An
+    /// archive does so where [`plan`](alluvium_core::plan) says that it may, and is refused where not; it waits for a store that
+    /// does not answer, as long as it takes, and stops at what does not pass. A table that can go on anyway does not even wait for a
+    /// store that does not say what there is. An artifact of another log, of a narrower scope or of another mode stops a replica
+    /// that starts: the key is a wrong one.
     ///
     /// The scratch directory belongs to the replica: what it holds of an artifact is removed as soon as it is not needed.
     ///
@@ -188,7 +192,8 @@ impl ReplicaBuilder {
     /// # Errors
     ///
     /// [`ReplicaError::Table`] for a table of another log, scope or mode, [`ReplicaError::Log`] for a log that does not exist
-    /// or cannot be reached, [`ReplicaError::Refused`] where there is no correct way. Nothing has changed then.
+    /// or cannot be reached, [`ReplicaError::Refused`] where there is no correct way, and [`ReplicaError::Bootstrap`] where only an
+    /// artifact would help and its store cannot be used. Nothing has changed then.
     pub async fn start(mut self) -> Result<Replica, ReplicaError> {
         let table = Arc::clone(&self.table);
         let binding = Binding {

@@ -12,7 +12,8 @@ use crate::{BootstrapError, BootstrapProgress, Bootstrapped, ExportStatus, Repli
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// The table is being filled from an artifact. Reads show what it held before.
+    /// The table is being filled from an artifact, or waits for one for the reason that [`BootstrapStatus::error`] gives. Reads show
+    /// what it held before.
     Bootstrapping,
     /// The table is compared with what the log holds, for the reason that [`Status::plan`] gives. Reads show what it held before,
     /// and ever more of what the log holds now.

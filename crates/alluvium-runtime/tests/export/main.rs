@@ -136,6 +136,32 @@ async fn a_cursor_that_moved_alone_needs_no_pack() {
 }
 
 #[tokio::test]
+async fn an_artifact_tells_whether_its_table_or_one_before_it_saw_the_log_evict() {
+    let (first, transport) = (table(), transport(Arc::new(InMemory::new())));
+    let second = table();
+    for table in [&first, &second] {
+        put(table.as_ref(), "eu", "1");
+    }
+    let policy = ExportPolicy::default().deltas_percent(1_000);
+    let export = async |table| {
+        let options = ExportOptions::default().policy(policy);
+        let report = published(exporter_with(table, &transport, options).export().await.unwrap());
+        let is_delta = matches!(report.plan, ExportPlan::Delta { .. });
+        (is_delta, report.published.manifest.has_evicted)
+    };
+    assert_eq!(export(&first).await, (false, false));
+    first.remember_eviction().unwrap();
+    for table in [&first, &second] {
+        put(table.as_ref(), "us", "1");
+    }
+    assert_eq!(export(&first).await, (true, true));
+    // What it shares is of a table that did.
+    put(second.as_ref(), "ap", "1");
+    assert!(!second.has_evicted());
+    assert_eq!(export(&second).await, (true, true));
+}
+
+#[tokio::test]
 async fn many_segments_come_in_order_and_progress_is_told_of_each() {
     let (table, transport) = (table(), transport(Arc::new(InMemory::new())));
     fill(table.as_ref(), 0..20_000, 100);
