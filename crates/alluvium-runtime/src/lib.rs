@@ -24,6 +24,7 @@ mod artifact;
 mod error;
 mod log_cursor;
 mod partitions;
+mod pauses;
 mod recovery;
 mod replica;
 mod worker;

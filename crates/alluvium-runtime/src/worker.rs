@@ -23,7 +23,6 @@ pub use error::{HandlerError, WorkerError};
 pub use event::WorkerEvent;
 pub use handler::{Action, Delivery, Handler};
 pub use parking::{DeadLetters, Parked};
-pub(crate) use policy::Pauses;
 pub use policy::RestartPolicy;
 pub use status::{WorkerState, WorkerStatus};
 

@@ -15,7 +15,7 @@ use super::members::{Count, Members};
 use super::share::{order, share};
 use super::{HeldPartition, PartitionError, PartitionEvent, PartitionScopes, PartitionsError};
 use crate::error::panic_message;
-use crate::worker::Pauses;
+use crate::pauses::Pauses;
 
 /// The longest pause before a partition is tried again on which the work failed.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);

@@ -15,7 +15,7 @@ use super::event::Events;
 use super::gate::Gate;
 use super::{HeldPartition, LossReason, PartitionError, PartitionEvent, PartitionsStatus};
 use crate::error::panic_message;
-use crate::worker::Pauses;
+use crate::pauses::Pauses;
 use crate::{LogCursor, LogCursorBuilder, Worker, WorkerBuilder};
 
 /// The pause before a worker is started again that was disturbed, or whose store did not answer: the first, and the longest.

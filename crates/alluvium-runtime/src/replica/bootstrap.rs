@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use alluvium_core::artifact::Unfit;
 use alluvium_core::{Cursor, ErrorKind, Mode, Plan, Table};
-use backoff::backoff::Backoff as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::driver::{Course, LONGEST_PAUSE, pauses};
+use super::driver::{Course, pauses};
 use super::queue::Queue;
 use super::status::{BootstrapStatus, State, Status};
 use crate::artifact::{Chosen, Place};
@@ -212,7 +211,7 @@ impl ReplicaBootstrap {
             if !again {
                 return Ok(true);
             }
-            tokio::time::sleep(pauses.next_backoff().unwrap_or(LONGEST_PAUSE)).await;
+            tokio::time::sleep(pauses.next()).await;
         }
     }
 

@@ -8,8 +8,6 @@ use std::time::Duration;
 use alluvium_core::{
     Cursor, ErrorKind, Log, LogError, LogIdentity, LogStream, Mode, Plan, Scope, Sequence, Survey, Table,
 };
-use backoff::ExponentialBackoff;
-use backoff::backoff::Backoff as _;
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 use tokio::sync::{oneshot, watch};
@@ -23,6 +21,7 @@ use super::status::{State, Status};
 use crate::ReplicaError;
 use crate::artifact::RunningRounds;
 use crate::error::Chain;
+use crate::pauses::Pauses;
 
 /// After so many pieces in a flood the receiving task lets others have their turn, the stop signal among them.
 const PIECES_PER_TURN: u64 = 16;
@@ -160,7 +159,7 @@ impl Driver {
     async fn first(
         &self,
         course: Result<Option<Course>, ReplicaError>,
-        pauses: &mut ExponentialBackoff,
+        pauses: &mut Pauses,
     ) -> Result<Course, Interruption> {
         let decided = match course {
             Ok(Some(course)) => self.begin(course).await?,
@@ -187,7 +186,7 @@ impl Driver {
     pub(super) async fn course_after(
         &self,
         mut error: ReplicaError,
-        pauses: &mut ExponentialBackoff,
+        pauses: &mut Pauses,
     ) -> Result<Course, Interruption> {
         loop {
             if self.serves(&error) {
@@ -207,7 +206,7 @@ impl Driver {
             }
             // What is decided next rests on the table's cursor: let it come to rest.
             self.queue.settle().await?;
-            tokio::time::sleep(pauses.next_backoff().unwrap_or(LONGEST_PAUSE)).await;
+            tokio::time::sleep(pauses.next()).await;
             match self.decide_now().await {
                 Ok(course) => return Ok(course),
                 Err(next) => error = next,
@@ -364,12 +363,7 @@ fn goes_on(error: &ReplicaError) -> bool {
     }
 }
 
-pub(super) fn pauses() -> ExponentialBackoff {
-    ExponentialBackoff {
-        current_interval: FIRST_PAUSE,
-        initial_interval: FIRST_PAUSE,
-        max_interval: LONGEST_PAUSE,
-        max_elapsed_time: None,
-        ..ExponentialBackoff::default()
-    }
+/// Between attempts at a log or a store that fails.
+pub(super) fn pauses() -> Pauses {
+    Pauses::new(FIRST_PAUSE, LONGEST_PAUSE)
 }

@@ -5,12 +5,12 @@
 
 use alluvium_core::artifact::ArtifactManifest;
 use alluvium_core::{NewestArtifact, Plan};
-use backoff::ExponentialBackoff;
 
 use super::bootstrap::ReplicaBootstrap;
 use super::decide::Found;
 use super::driver::{Course, Driver, Interruption};
 use crate::artifact::Chosen;
+use crate::pauses::Pauses;
 use crate::{BootstrapError, ReplicaError};
 
 /// What a table is to be replaced by.
@@ -25,7 +25,7 @@ impl Driver {
     pub(super) async fn ready(
         &self,
         mut decided: Result<Course, ReplicaError>,
-        pauses: &mut ExponentialBackoff,
+        pauses: &mut Pauses,
     ) -> Result<Course, Interruption> {
         loop {
             let course = match decided {

@@ -10,12 +10,13 @@ use super::call::{Caller, Outcome, Runner};
 use super::event::{Events, OnEvent};
 use super::handler::Inner;
 use super::parking::Parking;
-use super::policy::{Budget, Pauses};
+use super::policy::Budget;
 use super::stopping::Stopping;
 use super::{
     Action, HandlerError, Parked, RestartPolicy, WorkerError, WorkerEvent, WorkerState, WorkerStatus,
 };
 use crate::error::Chain;
+use crate::pauses::Pauses;
 use crate::{LogCursor, LogCursorError};
 
 /// How long a save that fails for a moment is tried.

@@ -1,10 +1,7 @@
-//! How often a handler that fails is tried again, and after what pause.
+//! How often a handler that fails is tried again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-
-use backoff::backoff::Backoff as _;
-use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
 /// How often a handler that fails or panics is restarted, from the last commit on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,33 +76,6 @@ impl Budget {
     }
 }
 
-/// Pauses that get longer with every failure, each a little different from the others'.
-#[derive(Debug)]
-pub(crate) struct Pauses(ExponentialBackoff);
-
-impl Pauses {
-    /// From the first to the longest, doubling.
-    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        Self(
-            ExponentialBackoffBuilder::new()
-                .with_initial_interval(first)
-                .with_multiplier(2.0)
-                .with_max_interval(longest)
-                .with_max_elapsed_time(None)
-                .build(),
-        )
-    }
-
-    pub(crate) fn next(&mut self) -> Duration {
-        self.0.next_backoff().unwrap_or(self.0.max_interval)
-    }
-
-    /// It went well: the next one is the first again.
-    pub(super) fn reset(&mut self) {
-        self.0.reset();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,16 +125,5 @@ mod tests {
         assert!(budget.spend(now) && budget.spend(now) && !budget.spend(now));
         budget.forgive(u32::MAX);
         assert!(budget.spend(now));
-    }
-
-    #[test]
-    fn pauses_grow_to_the_longest_and_start_again() {
-        let longest = Duration::from_secs(8);
-        let mut pauses = Pauses::new(Duration::from_millis(100), longest);
-        let all: Vec<Duration> = (0..20).map(|_| pauses.next()).collect();
-        assert!(all[0] <= Duration::from_millis(150), "{all:?}");
-        assert!(all[19] >= longest / 2 && all[19] <= longest * 3 / 2, "{all:?}");
-        pauses.reset();
-        assert!(pauses.next() <= Duration::from_millis(150));
     }
 }
