@@ -115,12 +115,12 @@ pub trait HeldCursor: Send + Sync + 'static {
     async fn save(&self, record: &CursorRecord) -> Result<(), CursorStoreError>;
 
     /// Replaces the record and writes these rows, in one atomic commit. What a row has for sequence must not lie after the
-    /// cursor.
+    /// cursor. The rows are shared, so that nobody has to copy them to save again.
     ///
     /// # Errors
     ///
     /// As [`save`](HeldCursor::save); [`CursorStoreError::Unsupported`] for any rows where there is no table.
-    async fn save_with(&self, record: &CursorRecord, rows: Vec<Change>) -> Result<(), CursorStoreError> {
+    async fn save_with(&self, record: &CursorRecord, rows: Arc<[Change]>) -> Result<(), CursorStoreError> {
         if rows.is_empty() {
             return self.save(record).await;
         }

@@ -182,7 +182,8 @@ impl LogCursor {
     /// # Errors
     ///
     /// As [`commit`](Self::commit); also for rows where there is no table.
-    pub async fn commit_with(&mut self, rows: Vec<Change>) -> Result<(), LogCursorError> {
+    pub async fn commit_with(&mut self, rows: impl Into<Arc<[Change]>>) -> Result<(), LogCursorError> {
+        let rows = rows.into();
         let target = self.done_up_to().await;
         let Some(held) = &self.held else {
             if !rows.is_empty() {

@@ -116,7 +116,8 @@ impl Worker {
     }
 
     /// Tells the worker to stop, without waiting until it has: it finishes and commits the delivery in hand, if that is done
-    /// before the [deadline](WorkerBuilder::shutdown_deadline), and takes no other.
+    /// before the [deadline](WorkerBuilder::shutdown_deadline), and takes no other. A commit that fails for a moment is tried
+    /// once more then, at once: if that fails too, [`join`](Self::join) says so, and the delivery comes again.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }

@@ -119,7 +119,7 @@ async fn save_until_killed(harness: &dyn CursorStoreHarness, part: &Part, with_r
                 Timestamp::from_nanos(9),
             ));
         }
-        held.save_with(&at(number), rows).await.unwrap();
+        held.save_with(&at(number), rows.into()).await.unwrap();
         report(number);
     }
 }

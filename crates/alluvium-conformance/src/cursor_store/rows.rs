@@ -1,5 +1,7 @@
 //! Obligation 7: rows and cursor are one commit, or there are no rows.
 
+use std::sync::Arc;
+
 use alluvium_core::{Change, CursorStoreError, DeleteReason, Sequence, Timestamp};
 
 use super::place::{at, with_place};
@@ -19,9 +21,9 @@ fn row(key: &str, value: &str, sequence: u64) -> Change {
 pub fn o7_rows_without_a_table_are_refused(harness: &dyn CursorStoreHarness) {
     with_place(harness, async |place, cursors| {
         let held = cursors.hold(place.name()).await.unwrap();
-        held.save_with(&at(1), Vec::new()).await.unwrap();
+        held.save_with(&at(1), Arc::default()).await.unwrap();
         refused!(
-            held.save_with(&at(2), vec![row("k", "v", 2)]).await,
+            held.save_with(&at(2), vec![row("k", "v", 2)].into()).await,
             CursorStoreError::Unsupported { .. }
         );
         assert_eq!(held.load().await.unwrap(), Some(at(1)));
@@ -35,7 +37,7 @@ pub fn o7_rows_and_cursor_move_together(harness: &dyn CursorStoreHarness) {
         let value = |key: &str| table.get(key.as_bytes()).unwrap().map(|row| row.value);
         let held = cursors.hold(place.name()).await.unwrap();
         let rows = vec![row("b", "2", 5), row("a", "first", 3), row("a", "last", 3)];
-        held.save_with(&at(5), rows).await.unwrap();
+        held.save_with(&at(5), rows.into()).await.unwrap();
         assert_eq!(value("a").as_deref(), Some(&b"last"[..]));
         assert_eq!(value("b").as_deref(), Some(&b"2"[..]));
         assert_eq!(held.load().await.unwrap(), Some(at(5)));
@@ -46,7 +48,7 @@ pub fn o7_rows_and_cursor_move_together(harness: &dyn CursorStoreHarness) {
             Sequence::new(6),
             Timestamp::from_nanos(9),
         );
-        held.save_with(&at(8), vec![gone]).await.unwrap();
+        held.save_with(&at(8), vec![gone].into()).await.unwrap();
         assert_eq!(value("a"), None);
         held.save(&at(9)).await.unwrap();
         assert_eq!(table.cursor(), Some(at(9).cursor));
@@ -59,7 +61,9 @@ pub fn o7_rows_do_not_go_back(harness: &dyn CursorStoreHarness) {
     with_place(harness, async |place, cursors| {
         let table = place.table().await;
         let held = cursors.hold(place.name()).await.unwrap();
-        held.save_with(&at(5), vec![row("a", "1", 5)]).await.unwrap();
+        held.save_with(&at(5), vec![row("a", "1", 5)].into())
+            .await
+            .unwrap();
         for (record, rows) in [
             (at(4), Vec::new()),
             (at(5), vec![row("a", "2", 5)]),
@@ -67,12 +71,17 @@ pub fn o7_rows_do_not_go_back(harness: &dyn CursorStoreHarness) {
             (at(9), vec![row("a", "2", 4), row("b", "2", 7)]),
             (at(9), vec![row("b", "2", 10)]),
         ] {
-            refused!(held.save_with(&record, rows).await, CursorStoreError::Invalid(_));
+            refused!(
+                held.save_with(&record, rows.into()).await,
+                CursorStoreError::Invalid(_)
+            );
         }
         assert_eq!(held.load().await.unwrap(), Some(at(5)));
         assert_eq!(table.get(b"a").unwrap().unwrap().value, "1");
         assert_eq!(table.get(b"b").unwrap(), None);
-        held.save_with(&at(9), vec![row("b", "2", 9)]).await.unwrap();
+        held.save_with(&at(9), vec![row("b", "2", 9)].into())
+            .await
+            .unwrap();
     });
 }
 
@@ -81,14 +90,20 @@ pub fn o7_rows_of_a_fenced_holder_are_not_written(harness: &dyn CursorStoreHarne
     with_place(harness, async |place, cursors| {
         let table = place.table().await;
         let first = cursors.hold(place.name()).await.unwrap();
-        first.save_with(&at(1), vec![row("a", "1", 1)]).await.unwrap();
+        first
+            .save_with(&at(1), vec![row("a", "1", 1)].into())
+            .await
+            .unwrap();
         let second = cursors.hold(place.name()).await.unwrap();
         refused!(
-            first.save_with(&at(3), vec![row("a", "3", 3)]).await,
+            first.save_with(&at(3), vec![row("a", "3", 3)].into()).await,
             CursorStoreError::Fenced { .. }
         );
         assert_eq!(table.get(b"a").unwrap().unwrap().value, "1");
-        second.save_with(&at(2), vec![row("a", "2", 2)]).await.unwrap();
+        second
+            .save_with(&at(2), vec![row("a", "2", 2)].into())
+            .await
+            .unwrap();
         assert_eq!(table.get(b"a").unwrap().unwrap().value, "2");
     });
 }

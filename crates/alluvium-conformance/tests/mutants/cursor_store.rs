@@ -149,7 +149,7 @@ impl HeldCursor for SinfulHeld {
         }
     }
 
-    async fn save_with(&self, record: &CursorRecord, rows: Vec<Change>) -> Result<(), CursorStoreError> {
+    async fn save_with(&self, record: &CursorRecord, rows: Arc<[Change]>) -> Result<(), CursorStoreError> {
         if self.0.0 == Sin::DropsRows || rows.is_empty() {
             return self.save(record).await;
         }

@@ -40,7 +40,7 @@ use super::{blocking, unpoisoned};
 /// let start = Cursor::start_of(LogIdentity::new("ORDERS", Timestamp::from_nanos(1)));
 /// let (sequence, timestamp) = (Sequence::new(7), Timestamp::from_nanos(2));
 /// let sum = Change::put("anna", "30", sequence, timestamp);
-/// held.save_with(&CursorRecord::new(start.at(sequence, timestamp), Scope::all()), vec![sum]).await?;
+/// held.save_with(&CursorRecord::new(start.at(sequence, timestamp), Scope::all()), vec![sum].into()).await?;
 /// assert_eq!(totals.get(b"anna")?.map(|row| row.value).as_deref(), Some(&b"30"[..]));
 /// assert_eq!(totals.cursor().map(|cursor| cursor.sequence), Some(sequence));
 /// # Ok(())
@@ -242,13 +242,21 @@ impl HeldCursor for HeldTable {
     }
 
     async fn save(&self, record: &CursorRecord) -> Result<(), CursorStoreError> {
-        self.save_with(record, Vec::new()).await
+        self.save_with(record, Arc::default()).await
     }
 
-    async fn save_with(&self, record: &CursorRecord, mut rows: Vec<Change>) -> Result<(), CursorStoreError> {
+    async fn save_with(
+        &self,
+        record: &CursorRecord,
+        mut rows: Arc<[Change]>,
+    ) -> Result<(), CursorStoreError> {
         let record = record.clone();
         // A handler need not bring them in order; those of one message stay in theirs.
-        rows.sort_by_key(|row| row.sequence);
+        if !rows.is_sorted_by_key(|row| row.sequence) {
+            let mut sorted = rows.to_vec();
+            sorted.sort_by_key(|row| row.sequence);
+            rows = sorted.into();
+        }
         self.held("write to", move |inner, holder| {
             inner.write(holder, &record, &rows)
         })

@@ -89,7 +89,7 @@ impl HeldCursor for Gated {
         self.held.save(record).await
     }
 
-    async fn save_with(&self, record: &CursorRecord, rows: Vec<Change>) -> Result<(), CursorStoreError> {
+    async fn save_with(&self, record: &CursorRecord, rows: Arc<[Change]>) -> Result<(), CursorStoreError> {
         self.check()?;
         self.held.save_with(record, rows).await
     }

@@ -84,7 +84,7 @@ impl WorkerBuilder {
     }
 
     /// The pause before a restart: the first, and the longest to which it doubles as long as it goes wrong. From 100 ms to 10 s by
-    /// default, give or take a half. The same between attempts to reach a log that does not answer.
+    /// default, give or take a half. The same between attempts to reach a log that does not answer, and to save the cursor.
     pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
         self.options.first_pause = first;
         self.options.longest_pause = longest.max(first);

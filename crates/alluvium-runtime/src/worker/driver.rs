@@ -19,7 +19,7 @@ use crate::error::Chain;
 use crate::pauses::Pauses;
 use crate::{LogCursor, LogCursorError};
 
-/// How long a save that fails for a moment is tried.
+/// How long a save that fails for a moment is tried, unless the worker is to stop.
 const SAVE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a worker was built with.
@@ -287,19 +287,23 @@ impl Driver {
     }
 
     /// Moves the cursor behind what was given. What fails for a moment is tried again: it leaves the record before, or this one.
+    /// Of a worker that is to stop it is tried at once, and for the last time.
     async fn commit(
         &mut self,
         inner: &Inner,
         rows: Vec<Change>,
         count: impl FnOnce(&mut WorkerStatus),
     ) -> Result<(), WorkerError> {
-        let started = Instant::now();
+        let rows: Arc<[Change]> = rows.into();
+        let until = tokio::time::Instant::now() + SAVE_PATIENCE;
         let mut pauses = Pauses::new(self.options.first_pause, self.options.longest_pause);
+        let mut again = true;
         loop {
-            match self.cursor.commit_with(rows.clone()).await {
+            match self.cursor.commit_with(Arc::clone(&rows)).await {
                 Ok(()) => break,
-                Err(error) if error.kind() == ErrorKind::Transient && started.elapsed() < SAVE_PATIENCE => {
-                    tokio::time::sleep(pauses.next()).await;
+                Err(error) if again && error.kind() == ErrorKind::Transient => {
+                    let stopped = self.pause(pauses.next()).await;
+                    again = !stopped && tokio::time::Instant::now() < until;
                 }
                 Err(error) => {
                     let (at, error) = (inner.evidence.clone(), Arc::new(error));

@@ -7,7 +7,8 @@ use alluvium_engine::{EngineTable, TableCursorStore};
 use alluvium_memory::MemoryEngine;
 use alluvium_runtime::{LogCursor, LogCursorError};
 
-use crate::support::{Failing, NAME, Place, assert_at_rest, batch, only_a};
+use crate::failing::Failing;
+use crate::support::{NAME, Place, assert_at_rest, batch, only_a};
 
 #[tokio::test]
 async fn what_was_not_committed_is_given_again() {
@@ -87,18 +88,15 @@ async fn after_a_failed_save_it_goes_back_to_what_is_stored() {
         let place = Place::of(4);
         // The beginning is stored by somebody for whom nothing fails.
         drop(place.open().await);
-        let store = Failing {
-            store: place.store.clone(),
-            done,
-        };
-        let mut cursor = place
-            .builder()
-            .held_in(Arc::new(store), NAME)
-            .open()
-            .await
-            .unwrap();
+        let (store, failures) = Failing::new(&place.store, done);
+        let mut cursor = place.builder().held_in(store, NAME).open().await.unwrap();
         assert_eq!(batch(&mut cursor, 2).await, [1, 2]);
         assert_eq!(cursor.commit().await.unwrap_err().kind(), ErrorKind::Transient);
+        assert_eq!(
+            *failures.borrow(),
+            1,
+            "a cursor leaves it to its caller to try again"
+        );
         assert_eq!(cursor.committed().sequence.get(), 0);
         cursor.rollback().await.unwrap();
         let expected = if done { vec![3, 4] } else { vec![1, 2, 3, 4] };

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::{
-    Change, CursorRecord, CursorStore, CursorStoreError, HeldCursor, Log as _, Scope, Sequence,
-};
+use alluvium_core::{CursorStore as _, Log as _, Scope, Sequence};
 use alluvium_memory::{MemoryCursorStore, MemoryLog};
 use alluvium_runtime::{LogCursor, LogCursorBuilder, LogCursorError};
-use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
 pub(crate) const NAME: &str = "mailer";
@@ -83,62 +80,4 @@ pub(crate) fn assert_at_rest(cursor: &mut LogCursor) {
 
 pub(crate) fn sequence(number: u64) -> Sequence {
     Sequence::new(number)
-}
-
-/// A store of which every save fails, before or after it was done.
-pub(crate) struct Failing {
-    pub(crate) store: MemoryCursorStore,
-    pub(crate) done: bool,
-}
-
-struct FailingHeld(Arc<dyn HeldCursor>, bool);
-
-fn failure() -> CursorStoreError {
-    CursorStoreError::Storage {
-        doing: "write",
-        path: "nowhere".into(),
-        kind: alluvium_core::ErrorKind::Transient,
-        source: "the answer was lost".into(),
-    }
-}
-
-#[async_trait]
-impl CursorStore for Failing {
-    async fn hold(&self, name: &str) -> Result<Arc<dyn HeldCursor>, CursorStoreError> {
-        Ok(Arc::new(FailingHeld(self.store.hold(name).await?, self.done)))
-    }
-
-    async fn load(&self, name: &str) -> Result<Option<CursorRecord>, CursorStoreError> {
-        self.store.load(name).await
-    }
-
-    async fn remove(&self, name: &str) -> Result<(), CursorStoreError> {
-        self.store.remove(name).await
-    }
-
-    async fn list(&self) -> Result<Vec<String>, CursorStoreError> {
-        self.store.list().await
-    }
-}
-
-#[async_trait]
-impl HeldCursor for FailingHeld {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    async fn load(&self) -> Result<Option<CursorRecord>, CursorStoreError> {
-        self.0.load().await
-    }
-
-    async fn save(&self, record: &CursorRecord) -> Result<(), CursorStoreError> {
-        self.save_with(record, Vec::new()).await
-    }
-
-    async fn save_with(&self, record: &CursorRecord, rows: Vec<Change>) -> Result<(), CursorStoreError> {
-        if self.1 {
-            self.0.save_with(record, rows).await?;
-        }
-        Err(failure())
-    }
 }

@@ -1,6 +1,8 @@
 //! `Worker` over a log in memory.
 
 mod batches;
+#[path = "../common/failing.rs"]
+mod failing;
 mod failures;
 mod parking;
 mod saves;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use alluvium_runtime::{Action, Delivery, WorkerError, WorkerState};
+use alluvium_core::ErrorKind;
+use alluvium_runtime::{Action, Delivery, Worker, WorkerError, WorkerState};
 use tokio::sync::Semaphore;
 
-use crate::support::{Place, Seen, handler, until};
+use crate::failing::Failing;
+use crate::support::{NAME, Place, Seen, handler, until};
 
 #[tokio::test]
 async fn the_delivery_in_hand_is_finished_and_no_other_taken() {
@@ -73,6 +75,31 @@ async fn it_stops_in_the_middle_of_a_pause() {
     let stopped = tokio::time::Instant::now();
     assert_eq!(worker.stop_and_join().await.unwrap().sequence.get(), 0);
     assert!(stopped.elapsed() < Duration::from_secs(1));
+}
+
+/// The pause before a save is tried again is over when the worker is to stop; it is tried once more then.
+#[tokio::test(start_paused = true)]
+async fn it_stops_between_two_attempts_to_save() {
+    for done in [false, true] {
+        let place = Place::of(2);
+        // The beginning is stored by somebody for whom nothing fails.
+        drop(place.cursor().open().await.unwrap());
+        let (store, mut failures) = Failing::new(&place.store, done);
+        let hour = Duration::from_hours(1);
+        let worker = Worker::builder(place.cursor().held_in(store, NAME))
+            .pauses(hour, hour)
+            .start(async |_: Delivery| Ok(Action::Continue))
+            .await
+            .unwrap();
+        failures.wait_for(|failures| *failures == 1).await.unwrap();
+        let stopped = tokio::time::Instant::now();
+        let error = worker.stop_and_join().await.unwrap_err();
+        assert!(stopped.elapsed() < Duration::from_secs(1), "done: {done}");
+        assert!(matches!(error, WorkerError::Save { .. }), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Transient);
+        assert_eq!(*failures.borrow(), 2, "done: {done}");
+        assert_eq!(place.stored().await, if done { 2 } else { 0 });
+    }
 }
 
 #[tokio::test]
