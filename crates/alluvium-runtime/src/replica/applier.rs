@@ -34,8 +34,8 @@ pub(super) struct Applier {
     pub(super) batches: broadcast::Sender<Arc<Batch>>,
     /// Everything in scope up to here is applied.
     pub(super) reached: Sequence,
-    /// Whether it is of use to know how many keys changes bring.
-    pub(super) count_newcomers: bool,
+    /// Whether the table holds every key of its log, so that it is of use to know how many changes bring.
+    pub(super) holds_all_keys: bool,
     /// The keys that changes bring, once the log was caught up with; nothing before.
     pub(super) newcomers: Option<Newcomers>,
 }
@@ -129,10 +129,8 @@ impl Applier {
                     let _ = tell.send(reconcile.is_none() && self.reached >= sequence);
                 }
                 Work::Forget(rows, tell) => {
-                    let count = match reconcile {
-                        None => Some(self.forget(rows)?),
-                        Some(_) => None,
-                    };
+                    let may_forget = reconcile.is_none() && self.forgets();
+                    let count = may_forget.then(|| self.forget(rows)).transpose()?;
                     let _ = tell.send(count);
                 }
                 Work::Newcomers {
@@ -153,6 +151,9 @@ impl Applier {
                 Work::RememberEviction => {
                     self.table.remember_eviction()?;
                     self.table.sync()?;
+                    if !self.forgets() {
+                        self.newcomers = None;
+                    }
                 }
                 Work::Load(load) => {
                     if let Some(cursor) = load(self.table.as_ref()) {
@@ -184,14 +185,15 @@ impl Applier {
             sequence: last.sequence,
             timestamp: last.timestamp,
         };
+        // Every key that they bring to the log, also those of markers that do nothing to the table.
+        if let Some(newcomers) = &mut self.newcomers {
+            newcomers.note(self.table.as_ref(), &gathered.changes)?;
+        }
         if self.mode == Mode::Archive {
             gathered.changes.retain(|change| !is_eviction(change));
         }
         let batch = Batch::new(gathered.changes, Some(cursor.clone()));
         self.call_hook(&batch)?;
-        if let Some(newcomers) = &mut self.newcomers {
-            newcomers.note(self.table.as_ref(), &batch.changes)?;
-        }
         self.table.apply(&batch.changes, &cursor)?;
         self.make_durable()?;
         drop(gathered.shares);
@@ -210,6 +212,11 @@ impl Applier {
         self.table.amend(&batch.changes)?;
         self.tell(batch);
         Ok(())
+    }
+
+    /// Whether what the log holds no more is to be forgotten. An archive remembers when that no longer is so.
+    fn forgets(&self) -> bool {
+        self.mode == Mode::Mirror || !self.table.has_evicted()
     }
 
     /// Deletes rows that still are of these messages.
@@ -276,7 +283,7 @@ impl Applier {
             self.status.send_modify(|status| status.cursor = Some(cursor));
         }
         self.reached = self.reached.max(sequence);
-        if self.count_newcomers && self.newcomers.is_none() {
+        if self.holds_all_keys && self.forgets() && self.newcomers.is_none() {
             self.newcomers = Some(Newcomers::after(self.reached));
         }
         let first_time = self.status.borrow().caught_up.is_none();

@@ -119,7 +119,8 @@ impl ReplicaBuilder {
     }
 
     /// How often the log is asked what it holds, 5 s by default: what lag and stalling are told by, and how soon a mirror
-    /// forgets what its log forgot without leaving a marker.
+    /// forgets what its log forgot without leaving a marker. So does an [archive](Self::mode) while its log never evicts: what is
+    /// gone was purged then.
     ///
     /// Rows of messages that the log evicted from its front go at the next look, once the table has caught up with that. What
     /// else is gone is told from the log's count of keys. Where that cannot tell, the log is listed without values: once after the start,
@@ -228,7 +229,7 @@ impl ReplicaBuilder {
             status: status.clone(),
             batches: batches.clone(),
             reached: Sequence::ZERO,
-            count_newcomers: self.mode == Mode::Mirror && self.scope.is_all(),
+            holds_all_keys: self.scope.is_all(),
             newcomers: None,
         }
         .spawn(arrivals, applier_over)?;

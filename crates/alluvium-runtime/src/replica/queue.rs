@@ -35,7 +35,8 @@ pub(super) enum Work {
     EndReconcile(Cursor, bool, oneshot::Sender<Ending>),
     /// Say whether everything up to this sequence is applied.
     Reached(Sequence, oneshot::Sender<bool>),
-    /// Delete these rows, if they still are of these messages, and say how many did; nothing if the table is in a repair.
+    /// Delete these rows, if they still are of these messages, and say how many did; nothing if the table is in a repair, or keeps what
+    /// its log may have evicted.
     Forget(Vec<RowAt>, oneshot::Sender<Option<u64>>),
     /// Say how many keys changes have brought the log, if that is known, and how many markers below the first sequence were known.
     Newcomers {

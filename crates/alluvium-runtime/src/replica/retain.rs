@@ -1,4 +1,5 @@
-//! A mirror under eviction: what the log forgets without a word, the table forgets.
+//! What the log forgets without a word, the table forgets: a mirror whatever it is, an archive while what is gone can only have been
+//! deleted, because nothing was ever evicted.
 //!
 //! Every look at the log ([`bounds_every`](super::ReplicaBuilder::bounds_every)) tells its first sequence, how many messages it
 //! holds, and of how many keys. From that is found, in this order:
@@ -9,12 +10,15 @@
 //! 3. Otherwise the log is listed, without values, and rows that it does not list are gone. That takes at most a twentieth of
 //!    the time, however much is written.
 //!
-//! No row goes while a newer message of its key may be on its way, and the cursor stays where it is.
+//! No row goes while a newer message of its key may be on its way, and the cursor stays where it is. None of an archive goes
+//! before the log was asked, after it was found gone, whether it may evict by now.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_core::{ListEvent, Listed, LogIdentity, Mode, Scope, Sequence, Survey};
+use alluvium_core::{
+    DeleteReason, ListEvent, Listed, LogIdentity, Mode, Scope, Sequence, Survey, unlisted_is_deleted,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::{oneshot, watch};
@@ -80,7 +84,10 @@ impl Driver {
                 Ok(()) => surveys.borrow_and_update().clone(),
                 Err(_) => std::future::pending().await,
             };
-            let Some(survey) = survey.filter(|_| self.mode == Mode::Mirror) else {
+            let forgets = |survey: &Survey| {
+                unlisted_is_deleted(self.mode, self.table.has_evicted(), &survey.bounds.retention)
+            };
+            let Some(survey) = survey.filter(forgets) else {
                 continue;
             };
             match self.keep_up(&mut keeper, &survey).await {
@@ -117,7 +124,7 @@ impl Driver {
             if rows.is_empty() {
                 break;
             }
-            let Some(count) = self.forget(rows).await? else {
+            let Some(count) = self.forget(rows, &bounds.log).await? else {
                 keeper.oldest = Oldest::default();
                 return Ok(());
             };
@@ -191,6 +198,11 @@ impl Driver {
         let complete = loop {
             let (listed, complete) = self.listed(&mut stream).await?;
             for key in listed {
+                if self.mode == Mode::Archive && key.deleted == Some(DeleteReason::Expired) {
+                    // It has evicted, whatever it says that it may.
+                    self.queue.push(Work::RememberEviction).await?;
+                    return Ok(false);
+                }
                 if key.deleted.is_none() {
                     messages
                         .push(key.sequence, key.timestamp)
@@ -226,7 +238,7 @@ impl Driver {
             rows = rows.len(),
             "rows have vanished from the log"
         );
-        Ok(self.forget(rows).await?.is_some() && is_whole)
+        Ok(self.forget(rows, log).await?.is_some() && is_whole)
     }
 
     /// Those whose keys the log holds nothing of.
@@ -276,8 +288,20 @@ impl Driver {
         Ok(rows)
     }
 
-    /// Deletes rows, unless they have changed. How many; nothing if the table is in a repair.
-    async fn forget(&self, rows: Vec<RowAt>) -> Result<Option<u64>, Interruption> {
+    /// Deletes rows that are gone, unless they have changed. How many; nothing if the table is in a repair, or if they may have been
+    /// evicted and stay.
+    async fn forget(&self, rows: Vec<RowAt>, log: &LogIdentity) -> Result<Option<u64>, Interruption> {
+        if self.mode == Mode::Archive {
+            // What it told before may have been from before it began to evict these.
+            let bounds = self.log.bounds().await?;
+            if bounds.log != *log {
+                return Err(self.replaced().into());
+            }
+            if bounds.retention.evicts_latest() {
+                self.queue.push(Work::RememberEviction).await?;
+                return Ok(None);
+            }
+        }
         let (tell, told) = oneshot::channel();
         self.queue.push(Work::Forget(rows, tell)).await?;
         told.await.map_err(|_| Interruption::ApplierEnded)

@@ -1,6 +1,7 @@
 //! A reconcile fetches only what differs, whatever becomes of it meanwhile, and no reader sees a key go back.
 
 mod archive;
+mod forgets;
 mod mirror;
 mod watched;
 
