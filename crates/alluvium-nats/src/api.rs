@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::{Mapping, Stored};
+use crate::reach::Reach;
 use crate::{authority, headers};
 
 /// How often a lost connection is looked for where the client has no way to tell of it.
@@ -35,15 +36,11 @@ const READING: &str = "reading a message";
 /// The JetStream API for one stream.
 #[derive(Debug)]
 pub(crate) struct Api {
-    pub(crate) client: Client,
+    reach: Reach,
     /// The stream's name.
     pub(crate) stream: String,
     /// What its messages mean.
     pub(crate) mapping: Mapping,
-    /// What stands before the verbs: `$JS.API`, unless it is another domain's or an import.
-    pub(crate) prefix: String,
-    /// Until an answer is given up.
-    pub(crate) timeout: Duration,
     statistics: Arc<Statistics>,
 }
 
@@ -81,22 +78,18 @@ struct GotMessage {
 }
 
 impl Api {
-    pub(crate) fn new(
-        client: Client,
-        stream: String,
-        mapping: Mapping,
-        prefix: String,
-        timeout: Duration,
-    ) -> Self {
-        let statistics = client.statistics();
+    pub(crate) fn new(reach: Reach, stream: String, mapping: Mapping) -> Self {
         Self {
-            client,
+            statistics: reach.client.statistics(),
+            reach,
             stream,
             mapping,
-            prefix,
-            timeout,
-            statistics,
         }
+    }
+
+    /// The client that everything goes by.
+    pub(crate) fn client(&self) -> &Client {
+        &self.reach.client
     }
 
     /// How often the client has connected: whoever sees another number than before was disconnected in between.
@@ -105,7 +98,7 @@ impl Api {
     }
 
     fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.client().connection_state() == State::Connected
     }
 
     /// Waits until the client is connected, for ever if it goes on trying.
@@ -125,7 +118,7 @@ impl Api {
 
     /// Whether the client has stopped for good.
     pub(crate) fn is_closed(&self) -> bool {
-        let mut client = self.client.clone();
+        let mut client = self.client().clone();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let ready = Sink::<OutboundMessage>::poll_ready(std::pin::Pin::new(&mut client), &mut context);
         matches!(ready, Poll::Ready(Err(_)))
@@ -154,7 +147,7 @@ impl Api {
 
     /// Where pulls for a consumer go.
     pub(crate) fn next_subject(&self, consumer: &str) -> Subject {
-        let Self { prefix, stream, .. } = self;
+        let (prefix, stream) = (&self.reach.prefix, &self.stream);
         Subject::from(format!("{prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}"))
     }
 
@@ -168,7 +161,7 @@ impl Api {
             let info = answer.map_err(|error| self.api_error(DOING, error))?;
             match authority::doubt(&info) {
                 None => return Ok(info),
-                Some(doubt) if begin.elapsed() + AGAIN > self.timeout => {
+                Some(doubt) if begin.elapsed() + AGAIN > self.reach.timeout => {
                     return Err(self.unavailable(DOING, doubt));
                 }
                 Some(_) => tokio::time::sleep(AGAIN).await,
@@ -288,13 +281,13 @@ impl Api {
         consumer: &str,
         payload: Bytes,
     ) -> Result<Result<T, jetstream::Error>, LogError> {
-        let Self { prefix, stream, .. } = self;
+        let (prefix, stream) = (&self.reach.prefix, &self.stream);
         let dot = if consumer.is_empty() { "" } else { "." };
         let subject = format!("{prefix}.{verb}.{stream}{dot}{consumer}");
         let connects = self.connects();
-        let request = Request::new().payload(payload).timeout(Some(self.timeout));
+        let request = Request::new().payload(payload).timeout(Some(self.reach.timeout));
         let answer = tokio::select! {
-            answer = self.client.send_request(subject, request) => answer,
+            answer = self.client().send_request(subject, request) => answer,
             () = self.reconnected(connects) => return Err(self.unavailable(doing, ConnectionLost)),
         };
         let answer = answer.map_err(|error| match error.kind() {

@@ -1,19 +1,17 @@
-//! A KV bucket that records are kept in: how it is reached, and what its errors ask for.
+//! A KV bucket that records are kept in: found or created, read, and written by compare-and-swap.
 
-use std::error::Error;
 use std::time::Duration;
 
 use alluvium_core::{BoxError, ErrorKind};
-use async_nats::jetstream::context::{
-    CreateKeyValueErrorKind, GetStreamErrorKind, KeyValueErrorKind, PublishError, PublishErrorKind,
-};
+use async_nats::jetstream::context::{CreateKeyValueErrorKind, KeyValueErrorKind, PublishError};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::jetstream::{self, Context, ErrorCode, kv};
+use async_nats::jetstream::{self, Context, kv};
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 
-use crate::{headers, subject};
+use crate::reach::Reach;
+use crate::{headers, kind, subject};
 
 /// How often a write is tried where nothing shows whether it was done.
 const TRIES: u32 = 4;
@@ -23,13 +21,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How a bucket is reached.
 #[derive(Clone)]
 pub(crate) struct Options {
-    pub(crate) client: Client,
+    pub(crate) reach: Reach,
     pub(crate) bucket: String,
-    pub(crate) prefix: String,
-    pub(crate) timeout: Duration,
     /// Creates the bucket if there is none, on so many servers.
     pub(crate) create: Option<usize>,
     pub(crate) description: &'static str,
+}
+
+impl Options {
+    pub(crate) fn new(client: Client, bucket: String, description: &'static str) -> Self {
+        Self {
+            reach: Reach::new(client),
+            bucket,
+            create: None,
+            description,
+        }
+    }
 }
 
 /// What went wrong.
@@ -96,9 +103,9 @@ impl Bucket {
             return Err(Failure::new("open", "", ErrorKind::Invalid, problem));
         }
         let context = jetstream::ContextBuilder::new()
-            .timeout(options.timeout)
-            .api_prefix(&options.prefix)
-            .build(options.client.clone());
+            .timeout(options.reach.timeout)
+            .api_prefix(&options.reach.prefix)
+            .build(options.reach.client.clone());
         let store = match (find(&context, bucket).await, options.create) {
             (Err(error), Some(replicas)) if error.kind == ErrorKind::NotFound => {
                 let created = create(&context, &options, replicas).await;
@@ -113,7 +120,7 @@ impl Bucket {
         Ok(Self {
             store,
             context,
-            prefix: options.prefix,
+            prefix: options.reach.prefix,
         })
     }
 
@@ -136,7 +143,7 @@ impl Bucket {
                 let kind = match error.kind() {
                     LastRawMessageErrorKind::NoMessageFound => return Ok(Cell::default()),
                     LastRawMessageErrorKind::InvalidSubject => ErrorKind::Invalid,
-                    LastRawMessageErrorKind::JetStream(error) => api_error(&error),
+                    LastRawMessageErrorKind::JetStream(error) => kind::of_api(&error),
                     LastRawMessageErrorKind::Other => ErrorKind::Transient,
                 };
                 Err(Failure::new("read", key, kind, error))
@@ -159,7 +166,7 @@ impl Bucket {
                 Ok(revision) => return Ok(Swap::Done(revision)),
                 Err(error) => error,
             };
-            let kind = match publish_error(&error) {
+            let kind = match kind::of_publish(&error) {
                 // That nobody takes it is all that is known: nobody does while a bucket of several replicas has no leader, and
                 // one that is gone is found to be gone as it is read.
                 ErrorKind::NotFound => ErrorKind::Transient,
@@ -238,7 +245,7 @@ async fn find(context: &Context, bucket: &str) -> Result<kv::Store, Failure> {
     context.get_key_value(bucket).await.map_err(|error| {
         let kind = match error.kind() {
             KeyValueErrorKind::InvalidStoreName => ErrorKind::Invalid,
-            KeyValueErrorKind::GetBucket | KeyValueErrorKind::JetStream => stream_error(&error),
+            KeyValueErrorKind::GetBucket | KeyValueErrorKind::JetStream => kind::of_get_stream(&error),
         };
         Failure::new("open", "", kind, error)
     })
@@ -260,43 +267,4 @@ async fn create(context: &Context, options: &Options, replicas: usize) -> Result
         };
         Failure::new("create", "", kind, error)
     })
-}
-
-/// What to do about a stream that could not be got.
-fn stream_error(error: &(dyn Error + 'static)) -> ErrorKind {
-    let mut chain = std::iter::successors(Some(error), |error| (**error).source());
-    let got = chain.find_map(|error| error.downcast_ref::<jetstream::context::GetStreamError>());
-    match got.map(jetstream::context::GetStreamError::kind) {
-        Some(GetStreamErrorKind::JetStream(error)) => api_error(&error),
-        Some(GetStreamErrorKind::Request) | None => ErrorKind::Transient,
-        Some(_) => ErrorKind::Invalid,
-    }
-}
-
-fn api_error(error: &jetstream::Error) -> ErrorKind {
-    match error.error_code() {
-        ErrorCode::STREAM_NOT_FOUND => ErrorKind::NotFound,
-        // The 500s are a server that starts, a cluster without a leader, resources that are short just now.
-        _ if error.code() >= 500 => ErrorKind::Transient,
-        _ => ErrorKind::Invalid,
-    }
-}
-
-/// What a write that failed asks for; transient is, too, what may have been done.
-pub(crate) fn publish_error(error: &PublishError) -> ErrorKind {
-    let refused = error
-        .source()
-        .and_then(|source| source.downcast_ref::<jetstream::Error>());
-    match (error.kind(), refused) {
-        (PublishErrorKind::StreamNotFound, _) => ErrorKind::NotFound,
-        (PublishErrorKind::MaxPayloadExceeded, _) => ErrorKind::Invalid,
-        (PublishErrorKind::WrongLastSequence, _) => ErrorKind::Transient,
-        // The same, of a cluster where another write of the key is under way: it does not know yet what the last one is.
-        (_, Some(error)) if error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
-            ErrorKind::Transient
-        }
-        // A bucket that is full or closed, a sealed stream: an operator has to act.
-        (_, Some(error)) if error.code() < 500 => ErrorKind::Unavailable,
-        _ => ErrorKind::Transient,
-    }
 }

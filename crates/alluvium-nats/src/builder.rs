@@ -3,7 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alluvium_core::LogError;
 use async_nats::Client;
@@ -11,16 +10,15 @@ use async_nats::Client;
 use crate::api::Api;
 use crate::jetstream::JetStream;
 use crate::mapping::Mapping;
+use crate::reach::{Reach, reach_methods};
 use crate::reader::Budget;
 
 /// How a [`KvLog`](crate::KvLog) or a [`StreamLog`](crate::StreamLog) reaches its stream. The builders of both have the
 /// same to say.
 #[must_use = "a builder does nothing until `open`"]
 pub struct LogBuilder<L> {
-    client: Client,
+    reach: Reach,
     pub(crate) name: String,
-    prefix: String,
-    timeout: Duration,
     budget: Budget,
     log: PhantomData<fn() -> L>,
 }
@@ -28,10 +26,8 @@ pub struct LogBuilder<L> {
 impl<L> LogBuilder<L> {
     pub(crate) fn new(client: Client, name: String) -> Self {
         Self {
-            client,
+            reach: Reach::new(client),
             name,
-            prefix: "$JS.API".to_owned(),
-            timeout: Duration::from_secs(5),
             budget: Budget {
                 messages: 16_384,
                 bytes: 8 << 20,
@@ -40,23 +36,7 @@ impl<L> LogBuilder<L> {
         }
     }
 
-    /// The stream is in this JetStream domain.
-    pub fn domain(mut self, domain: impl AsRef<str>) -> Self {
-        self.prefix = format!("$JS.{}.API", domain.as_ref());
-        self
-    }
-
-    /// The JetStream API is found below this subject, as an import from another account may have it.
-    pub fn api_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Until a request is given up that the server does not answer. 5 seconds by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    reach_methods!(reach);
 
     /// How many messages a read may have in flight: with the server's consent, on the way, or waiting in the client.
     /// 16,384 by default; more than the client's `subscription_capacity` is found out and halved until it fits.
@@ -73,7 +53,7 @@ impl<L> LogBuilder<L> {
 
     /// Looks whether the stream is there, and can be read as a log.
     pub(crate) async fn look(self, stream: String, mapping: Mapping) -> Result<JetStream, LogError> {
-        let api = Api::new(self.client, stream, mapping, self.prefix, self.timeout);
+        let api = Api::new(self.reach, stream, mapping);
         let log = JetStream {
             api: Arc::new(api),
             budget: self.budget,
@@ -87,9 +67,8 @@ impl<L> LogBuilder<L> {
 impl<L> Clone for LogBuilder<L> {
     fn clone(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            reach: self.reach.clone(),
             name: self.name.clone(),
-            prefix: self.prefix.clone(),
             ..*self
         }
     }
@@ -99,8 +78,8 @@ impl<L> fmt::Debug for LogBuilder<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogBuilder")
             .field("name", &self.name)
-            .field("prefix", &self.prefix)
-            .field("timeout", &self.timeout)
+            .field("prefix", &self.reach.prefix)
+            .field("timeout", &self.reach.timeout)
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }

@@ -214,7 +214,7 @@ pub(crate) async fn open(api: &Arc<Api>, course: &Course, info: &stream::Info) -
 /// Makes it on whatever node.
 async fn open_anywhere(api: &Arc<Api>, course: &Course, info: &stream::Info) -> Result<Open, LogError> {
     let connects = api.connects();
-    let inbox = api.client.new_inbox();
+    let inbox = api.client().new_inbox();
     // The part of the inbox after the user's prefix is unique.
     let unique = inbox.rsplit('.').next().unwrap_or(&inbox);
     let mut guard = Guard {
@@ -225,7 +225,7 @@ async fn open_anywhere(api: &Arc<Api>, course: &Course, info: &stream::Info) -> 
     check_retention(api, info)?;
     let config = config(api, course, info, &guard.name);
     let subscriber = api
-        .client
+        .client()
         .subscribe(format!("{inbox}.*"))
         .await
         .map_err(|_| api.closed())?;

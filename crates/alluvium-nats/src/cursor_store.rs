@@ -12,7 +12,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alluvium_core::cursor_store::{cursor_key, cursor_name};
 use alluvium_core::{CursorRecord, CursorStore, CursorStoreError, ErrorKind, HeldCursor};
@@ -22,6 +21,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::bucket::{Bucket, Cell, Failure, Options, Swap};
+use crate::reach::reach_methods;
 
 const HOLDER: &str = "Alluvium-Holder";
 const WRITE: &str = "Alluvium-Write";
@@ -57,30 +57,16 @@ pub struct KvCursorStore {
 /// How a [`KvCursorStore`] reaches its bucket.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `open`"]
-pub struct KvCursorStoreBuilder(Options);
+pub struct KvCursorStoreBuilder {
+    options: Options,
+}
 
 impl KvCursorStoreBuilder {
-    /// The bucket is in this JetStream domain.
-    pub fn domain(mut self, domain: impl AsRef<str>) -> Self {
-        self.0.prefix = format!("$JS.{}.API", domain.as_ref());
-        self
-    }
-
-    /// The JetStream API is found below this subject, as an import from another account may have it.
-    pub fn api_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.0.prefix = prefix.into();
-        self
-    }
-
-    /// Until a request is given up that the server does not answer. 5 seconds by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.0.timeout = timeout;
-        self
-    }
+    reach_methods!(options.reach);
 
     /// Creates the bucket if there is none, on so many servers.
     pub fn create(mut self, replicas: usize) -> Self {
-        self.0.create = Some(replicas);
+        self.options.create = Some(replicas);
         self
     }
 
@@ -91,8 +77,8 @@ impl KvCursorStoreBuilder {
     /// [`CursorStoreError::Storage`]: of kind [`Invalid`](ErrorKind::Invalid) for a name that no bucket can have, of kind
     /// [`NotFound`](ErrorKind::NotFound) if there is no such bucket, and others if nobody answers, or the server says no.
     pub async fn open(self) -> Result<KvCursorStore, CursorStoreError> {
-        let name = self.0.bucket.clone();
-        let opened = Bucket::open(self.0).await;
+        let name = self.options.bucket.clone();
+        let opened = Bucket::open(self.options).await;
         let bucket = opened.map_err(|failure| storage(&name, failure))?;
         Ok(KvCursorStore { bucket })
     }
@@ -110,14 +96,9 @@ impl KvCursorStore {
 
     /// The same, with more to say.
     pub fn builder(client: Client, bucket: impl Into<String>) -> KvCursorStoreBuilder {
-        KvCursorStoreBuilder(Options {
-            client,
-            bucket: bucket.into(),
-            prefix: "$JS.API".to_owned(),
-            timeout: Duration::from_secs(5),
-            create: None,
-            description: "Alluvium's cursors",
-        })
+        KvCursorStoreBuilder {
+            options: Options::new(client, bucket.into(), "Alluvium's cursors"),
+        }
     }
 
     async fn cell(&self, key: &str) -> Result<Cell, CursorStoreError> {
@@ -316,7 +297,7 @@ impl fmt::Debug for KvCursorStore {
 impl fmt::Debug for KvCursorStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KvCursorStoreBuilder")
-            .field("bucket", &self.0.bucket)
+            .field("bucket", &self.options.bucket)
             .finish_non_exhaustive()
     }
 }

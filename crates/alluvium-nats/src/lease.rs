@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alluvium_core::lease::{Cell, CellSwap, LeaseCells, lease_key};
 use alluvium_core::{Clock, LeaseError, SystemClock};
@@ -11,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::bucket::{self, Bucket, Failure, Options, Swap};
+use crate::reach::reach_methods;
 use crate::subject;
 
 /// Leases in a KV bucket: key `lease.<name>`, where the name is encoded by [`lease_key`] with `=`.
@@ -53,23 +53,7 @@ pub struct KvLeaseStoreBuilder {
 }
 
 impl KvLeaseStoreBuilder {
-    /// The bucket is in this JetStream domain.
-    pub fn domain(mut self, domain: impl AsRef<str>) -> Self {
-        self.options.prefix = format!("$JS.{}.API", domain.as_ref());
-        self
-    }
-
-    /// The JetStream API is found below this subject, as an import from another account may have it.
-    pub fn api_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.options.prefix = prefix.into();
-        self
-    }
-
-    /// Until a request is given up that the server does not answer. 5 seconds by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = timeout;
-        self
-    }
+    reach_methods!(options.reach);
 
     /// Creates the bucket if there is none, on so many servers.
     pub fn create(mut self, replicas: usize) -> Self {
@@ -126,14 +110,7 @@ impl KvLeaseStore {
     /// The same, with more to say.
     pub fn builder(client: Client, bucket: impl Into<String>) -> KvLeaseStoreBuilder {
         KvLeaseStoreBuilder {
-            options: Options {
-                client,
-                bucket: bucket.into(),
-                prefix: "$JS.API".to_owned(),
-                timeout: Duration::from_secs(5),
-                create: None,
-                description: "Alluvium's leases",
-            },
+            options: Options::new(client, bucket.into(), "Alluvium's leases"),
             clock: Arc::new(SystemClock),
         }
     }

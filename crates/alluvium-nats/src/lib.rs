@@ -20,7 +20,7 @@
 //! | `CONSUMER.MSG.NEXT.<stream>.*` | to pull |
 //! | `CONSUMER.DELETE.<stream>.*` | to leave nothing behind; without it the server tidies up after half a minute |
 //!
-//! What leases need, [`KvLeaseStore`] says. A publisher needs `STREAM.INFO.<stream>`, and the subjects that it publishes under.
+//! What leases need, [`KvLeaseStore`] says, and what cursors need, [`KvCursorStore`]. A publisher needs `STREAM.INFO.<stream>`, and the subjects that it publishes under.
 //!
 //! A server says nothing to whoever asks without permission: such a request ends as
 //! [`LogError::Unavailable`](alluvium_core::LogError::Unavailable) when its time is over.
@@ -33,10 +33,12 @@ mod consumer;
 mod cursor_store;
 mod headers;
 mod jetstream;
+mod kind;
 mod kv_log;
 mod lease;
 mod mapping;
 mod publisher;
+mod reach;
 mod reader;
 mod stream_log;
 mod subject;

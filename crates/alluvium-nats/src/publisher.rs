@@ -68,6 +68,7 @@ use async_nats::jetstream::{self, Context};
 
 use crate::api::Api;
 use crate::mapping::Mapping;
+use crate::reach::{Reach, reach_methods};
 use crate::subject;
 
 pub use effects::{Acknowledged, Effect, Effects, Flushed};
@@ -110,35 +111,19 @@ struct Limits {
 }
 
 /// How a [`Publisher`] reaches its stream.
+///
+/// The domain and the API prefix are those that the look at the stream goes by: effects are published under their subjects as they
+/// are, and have to be brought there by them. The timeout is that of acknowledgements, too.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct PublisherBuilder {
-    client: Client,
+    reach: Reach,
     stream: String,
-    prefix: String,
-    timeout: Duration,
     limits: Limits,
 }
 
 impl PublisherBuilder {
-    /// The stream is in this JetStream domain. Only the look at it goes there: effects are published under their subjects as
-    /// they are, and have to be brought there by them.
-    pub fn domain(mut self, domain: impl AsRef<str>) -> Self {
-        self.prefix = format!("$JS.{}.API", domain.as_ref());
-        self
-    }
-
-    /// The JetStream API is found below this subject, as an import from another account may have it.
-    pub fn api_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Until an acknowledgement, or the answer to a request, is given up. 5 seconds by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    reach_methods!(reach);
 
     /// How many messages may be without an acknowledgement before [`Effects::publish`] waits. 1,024 by default.
     pub fn max_in_flight_messages(mut self, messages: usize) -> Self {
@@ -161,16 +146,14 @@ impl PublisherBuilder {
     /// [`PublisherError::Unsuitable`] if it has no duplicate window, does not acknowledge, is sealed, or is a mirror.
     pub async fn open(self) -> Result<Publisher, PublisherError> {
         let Self {
-            client,
+            reach,
             stream,
-            prefix,
-            timeout,
             limits,
         } = self;
         if !subject::is_stream(&stream) {
             return Err(alluvium_core::LogError::NotFound { log: stream }.into());
         }
-        let api = Api::new(client.clone(), stream.clone(), Mapping::Stream, prefix, timeout);
+        let api = Api::new(reach.clone(), stream.clone(), Mapping::Stream);
         let config = api.info().await?.config;
         let problem = if config.mirror.is_some() {
             Some("it is a mirror, which nobody can publish to: name its origin")
@@ -187,10 +170,10 @@ impl PublisherBuilder {
             return Err(PublisherError::Unsuitable { stream, problem });
         }
         let context = jetstream::ContextBuilder::new()
-            .timeout(timeout)
+            .timeout(reach.timeout)
             // Shared by all effects that there are at a time, each of which has limits of its own.
             .max_ack_inflight(1 << 20)
-            .build(client);
+            .build(reach.client);
         Ok(Publisher {
             api: Arc::new(api),
             context,
@@ -214,10 +197,8 @@ impl Publisher {
     /// The same, with more to say.
     pub fn builder(client: Client, stream: impl Into<String>) -> PublisherBuilder {
         PublisherBuilder {
-            client,
+            reach: Reach::new(client),
             stream: stream.into(),
-            prefix: "$JS.API".to_owned(),
-            timeout: Duration::from_secs(5),
             limits: Limits {
                 messages: 1_024,
                 bytes: 8 << 20,
@@ -283,8 +264,8 @@ impl fmt::Debug for PublisherBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublisherBuilder")
             .field("stream", &self.stream)
-            .field("prefix", &self.prefix)
-            .field("timeout", &self.timeout)
+            .field("prefix", &self.reach.prefix)
+            .field("timeout", &self.reach.timeout)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -20,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::id::message_id;
 use super::{Publisher, PublisherError};
-use crate::bucket;
+use crate::kind;
 
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
@@ -323,7 +323,7 @@ impl Effects {
         };
         let kind = match error.kind() {
             PublishErrorKind::StreamNotFound => self.publisher.why_nobody_takes(&effect.subject).await,
-            _ => kind(error),
+            _ => kind_of(error),
         };
         Some(PublisherError::Unacknowledged {
             stream: self.publisher.stream.clone(),
@@ -338,14 +338,14 @@ impl Effects {
 }
 
 /// What an effect that failed asks for.
-fn kind(error: &PublishError) -> ErrorKind {
+fn kind_of(error: &PublishError) -> ErrorKind {
     let refused =
         std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
     match refused {
         Some(refused) if refused.error_code() == ErrorCode::STREAM_NOT_MATCH => ErrorKind::Invalid,
         // A cluster is just storing one of the same id.
         Some(refused) if refused.code() == 409 => ErrorKind::Transient,
-        _ => bucket::publish_error(error),
+        _ => kind::of_publish(error),
     }
 }
 

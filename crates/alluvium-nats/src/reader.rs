@@ -109,7 +109,7 @@ impl Reader {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reader = Self {
-            client: api.client.clone(),
+            client: api.client().clone(),
             api,
             course,
             sift,
