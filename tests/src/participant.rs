@@ -5,6 +5,7 @@
 //! standard input before it goes on: so there is no clock in where it stops.
 
 mod place;
+pub mod program;
 pub mod state;
 pub mod told;
 

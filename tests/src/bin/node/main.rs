@@ -2,7 +2,6 @@
 
 mod stamp;
 
-use std::io::{Write as _, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,33 +10,23 @@ use alluvium::{
     ArtifactKey, Bootstrap, ExportSchedule, KvLog, Replica, ReplicaBuilder, RetentionPolicy, Transport,
 };
 use alluvium_e2e::node::{Artifact, CaughtUp, Orders, Part, Told};
+use alluvium_e2e::participant::program::{self, tell};
 use alluvium_e2e::state::TABLE;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::stamp::Stamp;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    program::run(run())
 }
 
 async fn run() -> Result<()> {
-    let orders: Orders = serde_json::from_str(&line()?).context("the first line is no orders")?;
-    let (gone, parent) = tokio::sync::oneshot::channel();
-    std::thread::spawn(|| {
-        // Nobody says more: it is the end of whoever has started this process.
-        let _ = line();
-        let _ = gone.send(());
-    });
+    let orders: Orders = program::orders()?;
+    let mut lines = program::lines();
     tokio::select! {
         ended = play(orders) => ended,
-        _ = parent => bail!("whoever has started this is gone"),
+        // Nobody says more.
+        _ = lines.recv() => bail!("whoever has started this is gone"),
     }
 }
 
@@ -96,17 +85,4 @@ async fn begin(builder: ReplicaBuilder, bootstrap: Bootstrap) -> Result<()> {
     }));
     // Until it is killed.
     std::future::pending().await
-}
-
-fn line() -> Result<String> {
-    let mut line = String::new();
-    stdin().read_line(&mut line)?;
-    Ok(line)
-}
-
-fn tell(told: &Told) {
-    let line = serde_json::to_string(told).expect("what is told is JSON");
-    let mut output = stdout().lock();
-    // Whoever does not listen any more has killed this process, or is gone.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

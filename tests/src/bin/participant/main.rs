@@ -12,31 +12,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use alluvium::{BackendOptions, InstanceId, VnodeCount};
-use alluvium_e2e::participant::{Orders, Part, state};
+use alluvium_e2e::participant::{Orders, Part, program, state};
 use alluvium_object_store::{
     ObjectStoreBackend, ObjectStoreCheckpointer, ObjectStoreOptions, StoreOptions, open_store,
 };
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::gate::Gate;
 use crate::parent::Parent;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    program::run(run())
 }
 
 async fn run() -> Result<()> {
     let parent = Arc::new(Parent::default());
-    let orders: Orders = serde_json::from_str(&parent.line()).context("the first line is no orders")?;
+    let orders: Orders = program::orders()?;
     let shared = Shared::open(&orders)?;
     let gate = |shared: Shared| {
         let gate = Gate::new(Arc::clone(&shared.store), Arc::clone(&parent));

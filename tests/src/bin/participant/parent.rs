@@ -1,36 +1,20 @@
 //! The line to whoever has started this process.
 
-use std::io::{Stdin, Stdout, Write as _, stdin, stdout};
 use std::sync::{Mutex, PoisonError};
 
-use alluvium_e2e::participant::{Step, Told};
+use alluvium_e2e::participant::{Step, Told, program};
 
-/// The line to the parent: one question at a time.
-#[derive(Debug)]
+/// The line to the parent: one question at a time. Without a parent there is nothing to do: each method panics then.
+#[derive(Debug, Default)]
 pub(crate) struct Parent {
-    input: Stdin,
-    output: Stdout,
     asking: Mutex<()>,
-}
-
-impl Default for Parent {
-    fn default() -> Self {
-        Self {
-            input: stdin(),
-            output: stdout(),
-            asking: Mutex::default(),
-        }
-    }
 }
 
 impl Parent {
     /// Tells it something.
+    #[expect(clippy::unused_self, reason = "only who has a parent can tell it something")]
     pub(crate) fn tell(&self, told: &Told) {
-        let line = serde_json::to_string(told).expect("what is told is JSON");
-        let mut output = self.output.lock();
-        writeln!(output, "{line}")
-            .and_then(|()| output.flush())
-            .expect("the parent reads");
+        program::try_tell(told).expect("the parent reads");
     }
 
     /// Tells it of a step, and stands still until it says to go on.
@@ -43,10 +27,10 @@ impl Parent {
     }
 
     /// The next line that it says.
+    #[expect(clippy::unused_self, reason = "only who has a parent can be told something")]
     pub(crate) fn line(&self) -> String {
-        let mut line = String::new();
-        let read = self.input.read_line(&mut line).expect("the parent speaks");
-        assert!(read > 0, "the parent is gone");
+        let line = program::line().expect("the parent speaks");
+        assert!(!line.is_empty(), "the parent is gone");
         line
     }
 }

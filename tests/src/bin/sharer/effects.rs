@@ -1,13 +1,12 @@
 //! The effects of one assignment: each expects the one before to be the last of its partition.
 
 use alluvium::{Assigned, BoxError, Delivery};
+use alluvium_e2e::participant::program::tell;
 use alluvium_e2e::sharer::{EFFECTS, Effect, Told, effects_of};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{Client, HeaderMap, header, jetstream};
 use tokio::sync::Mutex;
-
-use crate::tell;
 
 pub(crate) struct Effects {
     context: jetstream::Context,

@@ -3,7 +3,6 @@
 mod effects;
 mod hand;
 
-use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +11,21 @@ use alluvium::{
     Action, Assigned, BoxError, Delivery, KvCursorStore, KvLeaseStore, PartitionScopes, Partitions,
     RestartPolicy, StreamLog, Worker, WorkerBuilder,
 };
+use alluvium_e2e::participant::program::{self, tell};
 use alluvium_e2e::sharer::{CURSORS, Command, LEASES, MAX_BATCH, NAME, Orders, PARTITIONS, STREAM, Told};
 use anyhow::{Context as _, Result};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::effects::Effects;
 use crate::hand::Hand;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    program::run(run())
 }
 
 async fn run() -> Result<()> {
-    let mut line = String::new();
-    stdin().read_line(&mut line)?;
-    let orders: Orders = serde_json::from_str(&line).context("the first line is no orders")?;
-    let mut commands = commands();
+    let orders: Orders = program::orders()?;
+    let mut lines = program::lines();
     let client = async_nats::ConnectOptions::new()
         .reconnect_delay_callback(|_| Duration::from_millis(50))
         .connect(&orders.server)
@@ -56,11 +46,8 @@ async fn run() -> Result<()> {
             async move { start(assigned, worker, effects.await?, held).await }
         })?;
     loop {
-        match commands
-            .recv()
-            .await
-            .context("whoever has started this is gone")?
-        {
+        let said = lines.recv().await.context("whoever has started this is gone")?;
+        match serde_json::from_str(&said).context("that is no command")? {
             Command::Hold => hand.hold(),
             Command::GoOn => hand.go_on(),
             Command::Stop => break,
@@ -100,26 +87,4 @@ async fn start(
             within: Duration::MAX,
         });
     Ok(worker.start_blocking(handler).await?)
-}
-
-/// What it is told, by a thread that reads.
-fn commands() -> mpsc::UnboundedReceiver<Command> {
-    let (said, commands) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            match serde_json::from_str(&line) {
-                Ok(command) if said.send(command).is_ok() => {}
-                _ => return,
-            }
-        }
-    });
-    commands
-}
-
-pub(crate) fn tell(told: &Told) {
-    let line = serde_json::to_string(told).expect("what is told is JSON");
-    let mut output = stdout().lock();
-    // Whoever does not listen any more has killed this process, or is gone.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

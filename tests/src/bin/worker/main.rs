@@ -1,7 +1,6 @@
 //! A worker, for the tests that kill it: see `alluvium_e2e::worker`, which starts it.
 
 use std::collections::HashMap;
-use std::io::{Write as _, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,28 +10,19 @@ use alluvium::{
     RestartPolicy, Scope, StateBackend, StreamLog, Table, TableCursorStore, Worker,
 };
 use alluvium_e2e::feed::Random;
+use alluvium_e2e::participant::program::{self, tell};
 use alluvium_e2e::worker::{CursorPlace, MAX_BATCH, NAME, Orders, STOP, STREAM, Told};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use async_nats::Client;
 use async_trait::async_trait;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    program::run(run())
 }
 
 async fn run() -> Result<()> {
-    let orders: Orders = serde_json::from_str(&line()?).context("the first line is no orders")?;
-    let (said, next_line) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = said.send(line());
-    });
+    let orders: Orders = program::orders()?;
+    let mut lines = program::lines();
     let client = async_nats::ConnectOptions::new()
         .reconnect_delay_callback(|_| Duration::from_millis(50))
         .connect(&orders.server)
@@ -60,7 +50,7 @@ async fn run() -> Result<()> {
     };
     let mut status = worker.watch_status();
     tokio::select! {
-        said = next_line => if said??.trim() != STOP {
+        said = lines.recv() => if said.as_deref() != Some(STOP) {
             bail!("whoever has started this is gone");
         },
         _ = status.wait_for(|status| status.state.is_over()) => {},
@@ -156,17 +146,4 @@ impl Clerk {
         });
         Ok(Action::Continue)
     }
-}
-
-fn line() -> Result<String> {
-    let mut line = String::new();
-    stdin().read_line(&mut line)?;
-    Ok(line)
-}
-
-fn tell(told: &Told) {
-    let line = serde_json::to_string(told).expect("what is told is JSON");
-    let mut output = stdout().lock();
-    // Whoever does not listen any more has killed this process, or is gone.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }
