@@ -1,12 +1,16 @@
 //! A KV bucket, written and read by the bare client: the truth.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use alluvium::Sequence;
 use async_nats::jetstream::{self, kv};
 use futures_util::StreamExt as _;
 
-use crate::NatsServer;
+use crate::{NatsServer, wait};
+
+/// Until a server that was killed takes a value again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Key to value and sequence.
 pub type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
@@ -66,13 +70,13 @@ impl Bucket {
     ///
     /// If it never has.
     pub async fn put(&self, key: &str, value: &str) -> Sequence {
-        for _ in 0..100 {
-            if let Ok(sequence) = self.store.put(key, value.to_owned().into()).await {
-                return Sequence::new(sequence);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("the server does not take {key}");
+        wait::until_ok(PATIENCE, &format!("the server takes {key}"), || async {
+            self.store
+                .put(key, value.to_owned().into())
+                .await
+                .map(Sequence::new)
+        })
+        .await
     }
 
     /// Deletes a key: leaves a marker.

@@ -11,7 +11,7 @@ use alluvium::{
     ArtifactKey, Change, Cursor, EngineTable, ExportOptions, Exporter, LogIdentity, MemoryEngine, Mode,
     Scope, Sequence, StateConfig, Table as _, Timestamp, Transport,
 };
-use alluvium_e2e::{StoreServer, command};
+use alluvium_e2e::{StoreServer, command, wait};
 use futures_util::{StreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
@@ -113,16 +113,16 @@ impl<S: StoreServer> Desk<S> {
 
     /// Waits until the newest artifact is at this sequence.
     pub(crate) async fn wait_for_artifact(&self, sequence: u64) {
-        let published = async {
-            loop {
-                let newest = self.transport.manifest(&Self::key()).await.expect("it is read");
-                if newest.is_some_and(|newest| newest.cursor.sequence.get() >= sequence) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        wait::until_ok(PATIENCE, "it is exported", || async {
+            let newest = self.transport.manifest(&Self::key()).await.expect("it is read");
+            let newest = newest.map(|newest| newest.cursor.sequence.get());
+            if newest >= Some(sequence) {
+                Ok(())
+            } else {
+                Err(newest)
             }
-        };
-        timeout(PATIENCE, published).await.expect("it is exported");
+        })
+        .await;
     }
 
     /// What is stored at a path of the artifacts.

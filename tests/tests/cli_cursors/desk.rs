@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alluvium::{CursorStore, FileCursorStore, KvCursorStore};
 use alluvium_e2e::nats_server::signal;
-use alluvium_e2e::{NatsServer, command};
+use alluvium_e2e::{NatsServer, command, wait};
 use async_nats::Client;
 use async_nats::jetstream::{self, kv, stream};
 use serde_json::Value;
@@ -66,13 +66,11 @@ impl Desk {
 
     /// Waits until the position that is stored in the directory is this one.
     pub(crate) async fn wait_for_cursor(&self, name: &str, sequence: u64) {
-        let moves = async {
-            while self.stored(name).await != sequence {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let in_time = timeout(PATIENCE, moves).await;
-        assert!(in_time.is_ok(), "{name} is at {}", self.stored(name).await);
+        wait::until_ok(PATIENCE, &format!("{name} is at {sequence}"), || async {
+            let stored = self.stored(name).await;
+            if stored == sequence { Ok(()) } else { Err(stored) }
+        })
+        .await;
     }
 
     /// A stream of this name with the subjects below it in lower case, and so many messages.

@@ -10,12 +10,12 @@ use alluvium::{
     Action, BoxError, CursorStore, Delivery, ErrorKind, Handler, KeyRange, KvCursorStore, LogCursor,
     RestartPolicy, Scope, StreamLog, Table, TableCursorStore, Worker, WorkerState,
 };
-use alluvium_e2e::NatsCluster;
 use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::feed::Random;
 use alluvium_e2e::nats_cluster::{NODES, PATIENCE};
 use alluvium_e2e::state::{StateHome, TABLE, open_table};
 use alluvium_e2e::worker::order;
+use alluvium_e2e::{NatsCluster, wait};
 use async_nats::jetstream::{self, message::PublishMessage, stream};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -33,8 +33,10 @@ const CURSORS: &str = "cursors";
 const MESSAGES: u64 = 50_000;
 /// So many wait for their acknowledgement.
 const UNDER_WAY: usize = 200;
-/// After every tenth message.
+/// After every tenth message: the storm is to last longer than the messages.
 const LULL: Duration = Duration::from_millis(4);
+/// Between two attempts at a message: all that are under way fail at a time, and a cluster in trouble has enough to do.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Until an acknowledgement is not waited for any longer.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -157,7 +159,7 @@ async fn store(context: &jetstream::Context, number: u64) {
                 "message {number} is never acknowledged"
             ),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -240,8 +242,7 @@ impl Clerk {
 
     /// Waits until it was given so many different messages.
     async fn reaches(&self, messages: usize) {
-        let begin = Instant::now();
-        loop {
+        wait::until_ok(PATIENCE, &format!("{messages} messages are handled"), || async {
             let handled: BTreeSet<u64> = self
                 .deliveries()
                 .into_iter()
@@ -249,15 +250,12 @@ impl Clerk {
                 .flat_map(|given| given.sequences)
                 .collect();
             if handled.len() >= messages {
-                return;
+                Ok(())
+            } else {
+                Err(handled.len())
             }
-            let handled = handled.len();
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{handled} of {messages} messages are handled"
-            );
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        })
+        .await;
     }
 
     fn sum_up(&self, delivery: &Delivery) -> Result<(), BoxError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alluvium::{CursorStore, KvCursorStore};
-use alluvium_e2e::Proxy;
+use alluvium_e2e::{Proxy, wait};
 use tokio::time::Instant;
 
 use crate::support::{at, cursors, server};
@@ -26,13 +26,15 @@ async fn a_save_whose_answer_is_lost_is_known_again() {
             let (held, record) = (held.clone(), record.clone());
             async move { held.save(&record).await }
         });
-        let arrives = async {
-            while direct.load(NAME).await.unwrap().as_ref() != Some(&record) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        wait::until_ok(Duration::from_secs(20), "the save arrives", || async {
+            let stored = direct.load(NAME).await.unwrap();
+            if stored.as_ref() == Some(&record) {
+                Ok(())
+            } else {
+                Err(stored)
             }
-        };
-        let arrives = tokio::time::timeout(Duration::from_secs(20), arrives).await;
-        arrives.expect("the save arrives");
+        })
+        .await;
         proxy.deafen(false);
         save.await.unwrap().unwrap();
         assert!(

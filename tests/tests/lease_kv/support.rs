@@ -7,7 +7,7 @@ use std::time::Duration;
 use alluvium::{Acquired, Clock, KvLeaseStore, Lease, LeaseStore, Timestamp};
 use alluvium_conformance::ManualClock;
 use alluvium_e2e::bucket::Bucket;
-use alluvium_e2e::{NatsServer, Proxy};
+use alluvium_e2e::{NatsServer, Proxy, wait};
 use async_nats::ConnectOptions;
 
 pub(crate) const BUCKET: &str = "leases";
@@ -73,15 +73,11 @@ impl Fixture {
 
     /// Waits until the bucket's last message is this one.
     pub(crate) async fn last_becomes(&self, sequence: u64) {
-        let begin = tokio::time::Instant::now();
-        loop {
+        wait::until_ok(PATIENCE, "it is the last message", || async {
             let last = self.bucket.last().await.get();
-            if last == sequence {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{last} instead of {sequence}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            if last == sequence { Ok(()) } else { Err(last) }
+        })
+        .await;
     }
 }
 
@@ -101,7 +97,7 @@ impl Proxied {
 
     /// Waits until the next write is about to be made.
     pub(crate) async fn decided(&self) {
-        alluvium_e2e::wait::until(PATIENCE, "it is decided what to write", || {
+        wait::until(PATIENCE, "it is decided what to write", || {
             !self.between.armed.load(Ordering::SeqCst)
         })
         .await;

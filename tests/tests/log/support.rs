@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{Change, KvLog, Log, LogBuilder, LogError, LogEvent, LogStream, Scope, Sequence, StreamLog};
-use alluvium_e2e::NatsServer;
+use alluvium_e2e::{NatsServer, wait};
 use async_nats::jetstream::{self, consumer, stream};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures_util::StreamExt as _;
@@ -135,19 +135,15 @@ impl Fixture {
 
     /// Waits until the server has so many consumers of the log.
     pub(crate) async fn consumers_become(&self, count: usize) {
-        let begin = tokio::time::Instant::now();
-        loop {
+        wait::until_ok(PATIENCE, &format!("there are {count} consumers"), || async {
             let consumers = self.consumers().await;
             if consumers.len() == count {
-                return;
+                Ok(())
+            } else {
+                Err(consumers)
             }
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{} consumers instead of {count}: {consumers:?}",
-                consumers.len()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        })
+        .await;
     }
 
     /// Deletes the log.
@@ -172,9 +168,8 @@ pub(crate) async fn put(
     value: impl Into<bytes::Bytes>,
     headers: HeaderMap,
 ) -> Sequence {
-    let begin = tokio::time::Instant::now();
     let value = value.into();
-    loop {
+    wait::until_ok(PATIENCE, &format!("the server takes {key}"), || async {
         let subject = kind.subject(key);
         let sent = if headers.is_empty() {
             context.publish(subject, value.clone()).await
@@ -183,14 +178,9 @@ pub(crate) async fn put(
                 .publish_with_headers(subject, headers.clone(), value.clone())
                 .await
         };
-        if let Ok(sent) = sent
-            && let Ok(stored) = sent.await
-        {
-            return Sequence::new(stored.sequence);
-        }
-        assert!(begin.elapsed() < PATIENCE, "the server does not take {key}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        sent?.await.map(|stored| Sequence::new(stored.sequence))
+    })
+    .await
 }
 
 pub(crate) async fn fill(kind: Kind, context: &jetstream::Context, first: u64, count: u64, bytes: usize) {

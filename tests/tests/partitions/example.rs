@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alluvium_e2e::NatsServer;
+use alluvium_e2e::{NatsServer, wait};
 use async_nats::jetstream;
 
 #[path = "../../../crates/alluvium/examples/partitioned_counter.rs"]
@@ -16,27 +16,23 @@ async fn until_counted(
     counts: &jetstream::kv::Store,
     orders: &BTreeMap<String, u64>,
 ) -> BTreeMap<String, Count> {
-    let counting = async {
-        loop {
-            let mut found = BTreeMap::new();
-            for customer in orders.keys() {
-                if let Some(value) = counts.get(customer).await.unwrap() {
-                    let count: Count = serde_json::from_slice(&value).unwrap();
-                    found.insert(customer.clone(), count);
-                }
+    wait::until_ok(Duration::from_mins(2), "everything is counted", || async {
+        let mut found = BTreeMap::new();
+        for customer in orders.keys() {
+            if let Some(value) = counts.get(customer).await.unwrap() {
+                let count: Count = serde_json::from_slice(&value).unwrap();
+                found.insert(customer.clone(), count);
             }
-            let counted = |customer: &String| found.get(customer).map_or(0, |count| count.orders);
-            if orders
-                .iter()
-                .all(|(customer, orders)| counted(customer) >= *orders)
-            {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    };
-    let counted = tokio::time::timeout(Duration::from_mins(2), counting).await;
-    counted.expect("everything is counted")
+        let counted = |customer: &String| found.get(customer).map_or(0, |count| count.orders);
+        let mut all = orders.iter();
+        if all.all(|(customer, orders)| counted(customer) >= *orders) {
+            Ok(found)
+        } else {
+            Err(found)
+        }
+    })
+    .await
 }
 
 /// Each order is counted once, whoever comes and goes.
