@@ -46,7 +46,10 @@ pub use recovery::{
     LatestFound, MAX_COLLECTED_BYTES, Recovered, RecoveredFrom, Recovery, RecoveryError, RecoveryReport,
     Restorable, Restored, Seekable, Skipped, SourceMismatch,
 };
-pub use replica::{BootstrapStatus, Replica, ReplicaBuilder, State, Status, Subscription, SubscriptionError};
+pub use replica::{
+    BootstrapStatus, ReconcileProgress, Replica, ReplicaBuilder, State, Status, Subscription,
+    SubscriptionError,
+};
 pub use worker::{
     Action, DeadLetters, Delivery, Handler, HandlerError, Parked, RestartPolicy, Worker, WorkerBuilder,
     WorkerError, WorkerEvent, WorkerState, WorkerStatus,

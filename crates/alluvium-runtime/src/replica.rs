@@ -23,7 +23,7 @@ use alluvium_core::{Batch, Entry, KeyRange, RowIter, Sequence, Table, TableError
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::builder::ReplicaBuilder;
-pub use self::status::{BootstrapStatus, State, Status};
+pub use self::status::{BootstrapStatus, ReconcileProgress, State, Status};
 use crate::artifact::Request;
 use crate::{ExportError, ReplicaError, Round};
 

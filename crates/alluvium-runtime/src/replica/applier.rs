@@ -350,10 +350,7 @@ impl Applier {
             status.cursor = self.table.cursor();
             status.changes += batch.changes.len() as u64;
             status.bytes += bytes as u64;
-            if status.state == State::Stalled {
-                status.error = None;
-                status.enter(State::Filling);
-            }
+            status.heard(State::Filling);
         });
         if self.batches.receiver_count() > 0 {
             // The last receiver may have gone in between.

@@ -123,8 +123,7 @@ impl ReplicaBootstrap {
             status.progress = again.then(|| status.progress.unwrap_or_default());
         });
         if again {
-            self.status
-                .send_modify(|status| status.enter(State::Bootstrapping));
+            self.status.send_modify(Status::fills_from_an_artifact);
         } else if mode == Mode::Mirror {
             return Ok(());
         }
@@ -220,8 +219,7 @@ impl ReplicaBootstrap {
         tell(&self.status, |status| {
             status.progress = Some(BootstrapProgress::default());
         });
-        self.status
-            .send_modify(|status| status.enter(State::Bootstrapping));
+        self.status.send_modify(Status::fills_from_an_artifact);
     }
 
     fn done(&self, done: Bootstrapped) {

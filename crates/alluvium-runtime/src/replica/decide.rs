@@ -64,8 +64,8 @@ impl Driver {
             if status.state != State::Refused {
                 tracing::error!(table = self.table.name(), error = %Chain(&error), "the table is served as it is");
             }
-            status.error = Some(error);
             status.enter(State::Refused);
+            status.error = Some(error);
         });
         tokio::time::sleep(LONGEST_PAUSE.min(self.bounds_every)).await;
         Ok(match self.decide_now().await {
@@ -74,12 +74,7 @@ impl Driver {
                 Some(refused) => Err(refused.clone()),
                 None => Err(ReplicaError::Log(error)),
             },
-            decided => {
-                if decided.is_ok() {
-                    self.status.send_modify(|status| status.error = None);
-                }
-                decided
-            }
+            decided => decided,
         })
     }
 
@@ -119,6 +114,10 @@ impl Driver {
         if !found.artifact_may_help(self.mode, &without) {
             return self.course(found, without, None);
         }
+        self.status.send_if_modified(|status| {
+            status.asks_a_store(&without);
+            false
+        });
         let Some(newest) = bootstrap.newest(self.mode).await? else {
             return self.course(found, without, None);
         };
@@ -209,7 +208,7 @@ impl Driver {
     fn course(&self, found: Found, plan: Plan, newest: Option<Chosen>) -> Result<Course, ReplicaError> {
         self.status.send_modify(|status| {
             status.log_last = found.bounds.last;
-            status.plan = Some(plan.clone());
+            status.decided(plan.clone(), found.bounds.messages);
         });
         if let Plan::Refuse(reason) = plan {
             return Err(ReplicaError::Refused(reason));

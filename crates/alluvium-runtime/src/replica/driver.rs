@@ -220,12 +220,16 @@ impl Driver {
         if let Some(bootstrap) = &self.bootstrap {
             bootstrap.over().await;
         }
-        self.status.send_modify(|status| status.enter(State::Filling));
+        self.status.send_modify(|status| status.takes(&course.plan));
         let taken = async {
             self.queue.push(Work::Follow(course.log.clone())).await?;
             let from = match course.plan {
                 Plan::Resume { from } => from,
-                Plan::Reconcile(reason) => self.reconcile(&course.log, reason).await?.next(),
+                Plan::Reconcile(reason) => {
+                    let listed = self.reconcile(&course.log, reason).await?;
+                    self.status.send_modify(|status| status.enter(State::Filling));
+                    listed.next()
+                }
                 // It has been carried out, and decided anew.
                 Plan::Restore { .. } => return Ok(()),
                 Plan::Refuse(reason) => return Err(ReplicaError::Refused(reason).into()),
@@ -347,6 +351,9 @@ impl Driver {
     pub(super) fn count(&self, received: usize) {
         self.status.send_if_modified(|status| {
             status.received += received as u64;
+            if let Some(reconcile) = &mut status.reconcile {
+                reconcile.listed += received as u64;
+            }
             false
         });
     }

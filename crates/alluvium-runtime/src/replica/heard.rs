@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use alluvium_core::Plan;
-
 use super::driver::Driver;
 use super::queue::Work;
 use super::status::State;
@@ -55,24 +53,11 @@ impl Driver {
             self.status.send_modify(|status| match bounds {
                 Ok(bounds) => {
                     status.log_last = status.log_last.max(bounds.last);
-                    if status.state == State::Stalled {
-                        status.error = None;
-                        status.enter(if status.is_bootstrapping() {
-                            State::Bootstrapping
-                        } else if matches!(status.plan, Some(Plan::Refuse(_))) {
-                            State::Refused
-                        } else if matches!(status.plan, Some(Plan::Reconcile(_))) && status.cursor.is_none() {
-                            State::Reconciling
-                        } else if status.lag() == 0 {
-                            State::Live
-                        } else {
-                            State::Filling
-                        });
-                    }
+                    let is_at_end = status.lag() == 0;
+                    status.heard(if is_at_end { State::Live } else { State::Filling });
                 }
                 Err(error) if heard.elapsed() >= self.stalled_after => {
-                    status.error = Some(error.into());
-                    status.enter(State::Stalled);
+                    status.not_heard_since(heard, error.into());
                 }
                 Err(_) => {}
             });

@@ -17,7 +17,6 @@ use super::driver::{Driver, Interruption};
 use super::piece::{PIECE_BYTES, PieceEnd};
 use super::queue::{Work, weight};
 use super::reconcile::{Differing, Ending};
-use super::status::State;
 
 /// Listed keys are compared in pieces of at most this many.
 const PIECE: usize = 4_096;
@@ -45,7 +44,6 @@ impl Driver {
         reason: ReconcileReason,
     ) -> Result<Sequence, Interruption> {
         tracing::info!(table = self.table.name(), %reason, "reconciling");
-        self.status.send_modify(|status| status.enter(State::Reconciling));
         self.queue.push(Work::BeginReconcile).await?;
         let sequence = if everything_differs(reason) {
             self.take_over(log).await?

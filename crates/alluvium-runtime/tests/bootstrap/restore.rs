@@ -242,9 +242,19 @@ async fn an_archive_waits_for_a_store_that_does_not_answer_and_tells_why() {
         .await
         .unwrap();
     let mut status = replica.watch_status();
-    let waits = status.wait_for(|status| status.state == State::Bootstrapping && silent.asked() > 2);
+    let waits = status.wait_for(|status| status.state == State::Restoring && silent.asked() > 2);
     let waiting = tokio::time::timeout(LONG, waits).await.unwrap().unwrap().clone();
     assert!(waiting.is_stale());
+    let told = waiting.why().unwrap();
+    assert!(
+        told.starts_with(&ReconcileReason::Overrun.to_string()) && told.contains("artifact"),
+        "{told}"
+    );
+    // However often it asks, it waits all the time.
+    let asked = silent.asked();
+    let again = status.wait_for(|_| silent.asked() > asked + 2);
+    let again = tokio::time::timeout(LONG, again).await.unwrap().unwrap().clone();
+    assert_eq!((again.state, again.since), (State::Restoring, waiting.since));
     let why = waiting.bootstrap.unwrap().error.unwrap();
     assert_eq!(why.kind(), alluvium_core::ErrorKind::Transient);
     assert_eq!(keys(&table), "a");
@@ -324,8 +334,9 @@ async fn one_that_is_cut_short_is_done_again() {
     let gated = Watched::gated(world.transport());
     let replica = world.with_artifacts(&table, gated.clone()).start().await.unwrap();
     let mut status = replica.watch_status();
-    let begun = status.wait_for(|status| status.state == State::Bootstrapping);
-    tokio::time::timeout(LONG, begun).await.unwrap().unwrap();
+    let begun = status.wait_for(|status| status.state == State::Restoring);
+    let why = tokio::time::timeout(LONG, begun).await.unwrap().unwrap().why();
+    assert_eq!(why, Some(RestoreReason::Overrun.to_string()));
     replica.shutdown().await.unwrap();
     assert_eq!(keys(&table), "a");
     assert_eq!(table.cursor().unwrap().sequence, Sequence::new(1));
