@@ -170,6 +170,7 @@ macro_rules! table_suite {
             o7_the_first_cursor_binds_an_unbound_table
             o7_a_cursor_of_another_log_is_refused_by_a_bound_table
             o8_that_a_log_can_evict_is_remembered_for_ever
+            o8_from_where_on_it_has_seen_its_log_is_remembered
             m_any_bytes_are_a_key
             m_an_entry_names_its_message
             m_what_is_forgotten_is_gone_and_the_cursor_stays

@@ -51,6 +51,9 @@ pub struct Draft {
     pub mode: Mode,
     /// Whether the table ever saw that its log can evict. An archive that is restored from the artifact remembers it, too.
     pub has_evicted: bool,
+    /// From where on the table has seen all that its log held; `None` if from the beginning, for all that is known. An archive
+    /// that is restored from the artifact remembers it, too.
+    pub since: Option<Sequence>,
     /// The runs that it shares with its parent, the base first. None for a new base.
     pub runs: Vec<Run>,
     /// What the new segments hold: what changed after this.

@@ -70,7 +70,7 @@ pub struct TableStats {
 ///    empty.
 /// 7. **A table keeps to its binding**: it is one log's, in one scope and one mode, for ever.
 /// 8. **An eviction is never forgotten**: once told that its log can evict, a table says so after every reopen, repair and
-///    load.
+///    load. From where on it has seen its log, it remembers as well, until it is told otherwise.
 pub trait Table: Send + Sync + 'static {
     /// The table's name within its engine.
     fn name(&self) -> &str;
@@ -96,6 +96,18 @@ pub trait Table: Send + Sync + 'static {
     ///
     /// Storage errors; it is not remembered then.
     fn remember_eviction(&self) -> Result<(), TableError>;
+
+    /// From where on the table has seen all that its log held; `None` if that is from the beginning, for all that is known.
+    /// What the log evicted before it, an archive does not have.
+    fn since(&self) -> Option<Sequence>;
+
+    /// Remembers from where on the table has seen all that its log held, in the place of what was remembered. Durable as a
+    /// commit is when it returns. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors; nothing else is remembered then.
+    fn remember_since(&self, since: Option<Sequence>) -> Result<(), TableError>;
 
     /// The cursor the table is exact at. `None` before the first [`apply`](Table::apply), and from
     /// [`amend`](Table::amend) until the next one.

@@ -11,6 +11,7 @@
 //! 00 "changes"             ChangeIndex, MessagePack      absent while changes were never tracked
 //! 00 "live"                empty                         this generation was loaded whole
 //! 00 "evicts"              empty                         the log can evict, or once could
+//! 00 "since"               Sequence, MessagePack         from where on it has seen its log; absent if from the beginning
 //! 01 <key>                 sequence u64, timestamp i64 (both big-endian), value
 //! 02 <sequence u64> <key>  what the change did, its timestamp, its era     the change index
 //! 03 <key>                 sequence u64                                    the last delete of a key, while tracked
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alluvium_core::{
-    Binding, BoxError, Change, Cursor, CursorRecord, DeleteReason, Entry, Mode, Row, Scope, Table,
+    Binding, BoxError, Change, Cursor, CursorRecord, DeleteReason, Entry, Mode, Row, Scope, Sequence, Table,
     TableError, TableSnapshot, TableStats,
 };
 use arc_swap::ArcSwap;
@@ -70,6 +71,8 @@ struct State {
     binding: Option<Binding>,
     /// Whether the log can evict, or once could.
     evicts: bool,
+    /// From where on the table has seen its log; from the beginning if it is not said.
+    since: Option<Sequence>,
     cursor: Option<Cursor>,
     changes: ChangeIndex,
 }
@@ -171,6 +174,12 @@ impl EngineTable {
         if next.evicts && !current.evicts {
             batch.put(space, layout::EVICTS, &b""[..]);
         }
+        if next.since != current.since {
+            match next.since {
+                Some(since) => batch.put(space, layout::SINCE, layout::encode(&since)),
+                None => batch.remove(space, layout::SINCE),
+            }
+        }
         if next.cursor != current.cursor {
             match &next.cursor {
                 Some(cursor) => {
@@ -231,6 +240,17 @@ impl Table for EngineTable {
         let _writer = self.writer();
         let mut next = State::clone(&self.state.load());
         next.evicts = true;
+        self.commit(&[], next)
+    }
+
+    fn since(&self) -> Option<Sequence> {
+        self.state.load().since
+    }
+
+    fn remember_since(&self, since: Option<Sequence>) -> Result<(), TableError> {
+        let _writer = self.writer();
+        let mut next = State::clone(&self.state.load());
+        next.since = since;
         self.commit(&[], next)
     }
 
@@ -359,6 +379,9 @@ impl Table for EngineTable {
         if next.evicts {
             batch.put(next.space, layout::EVICTS, &b""[..]);
         }
+        if let Some(since) = next.since {
+            batch.put(next.space, layout::SINCE, layout::encode(&since));
+        }
         if let Err(error) = self.engine.commit(batch) {
             // Not live, so the next open would drop it too; the error to report is the first one.
             if let Err(error) = self.engine.drop_space(&name) {
@@ -393,7 +416,8 @@ impl Table for EngineTable {
         let beside = state.changes.pairs()
             + u64::from(state.binding.is_some())
             + u64::from(state.cursor.is_some())
-            + u64::from(state.evicts);
+            + u64::from(state.evicts)
+            + u64::from(state.since.is_some());
         Ok(TableStats {
             rows: pairs.saturating_sub(beside),
             disk_bytes: engine.disk_bytes,
@@ -421,6 +445,9 @@ impl State {
                 .map(|bytes| layout::decode(name, &bytes))
                 .transpose()?,
             evicts: get(layout::EVICTS)?.is_some(),
+            since: get(layout::SINCE)?
+                .map(|bytes| layout::decode(name, &bytes))
+                .transpose()?,
             cursor: cursor
                 .map_err(|error| corrupt(name, error))?
                 .map(|record| record.cursor),

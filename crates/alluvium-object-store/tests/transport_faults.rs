@@ -81,6 +81,7 @@ async fn publish(transport: &ObjectStoreTransport, sequence: u64, whole: bool) -
         scope: Scope::all(),
         mode: Mode::Mirror,
         has_evicted: false,
+        since: None,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -99,6 +99,7 @@ impl<S: StoreServer> Desk<S> {
             scope: Scope::all(),
             mode: Mode::Mirror,
             has_evicted: false,
+            since: None,
             runs: Vec::new(),
             after: Sequence::ZERO,
             level: 0,

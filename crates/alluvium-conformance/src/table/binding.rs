@@ -1,6 +1,6 @@
 //! Obligation 7: a table keeps to its binding.
 
-use alluvium_core::{Binding, DeleteReason, Mode, Operation, Scope, TableError};
+use alluvium_core::{Binding, DeleteReason, Mode, Operation, Scope, Sequence, TableError};
 
 use super::{apply, expect};
 use crate::support::{OpenTable, error_of, refused};
@@ -119,6 +119,38 @@ pub fn o8_that_a_log_can_evict_is_remembered_for_ever(harness: &dyn TableHarness
     table.apply(&[], &history.cursor(60)).unwrap();
     again(&mut table);
     expect(&*table, &model);
+}
+
+/// Through loads, repairs and reopens, and until it is told otherwise. It is no row, and no change.
+pub fn o8_from_where_on_it_has_seen_its_log_is_remembered(harness: &dyn TableHarness) {
+    let mut table = OpenTable::new(harness);
+    let history = History::new(77);
+    let model = TableModel::of(&history, 60);
+    assert_eq!(table.since(), None);
+    apply(&*table, &history, 0, 20);
+    assert_eq!(table.since(), None);
+    let again = |table: &mut OpenTable<'_>, since| {
+        if table.persistent() {
+            table.drop_and_reopen();
+        }
+        assert_eq!(table.since(), since);
+    };
+    for since in [
+        Some(Sequence::new(7)),
+        None,
+        Some(Sequence::new(9)),
+        Some(Sequence::new(8)),
+    ] {
+        table.remember_since(since).unwrap();
+        again(&mut table, since);
+        table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
+        again(&mut table, since);
+        table.amend(&[]).unwrap();
+        again(&mut table, since);
+        table.apply(&[], &history.cursor(60)).unwrap();
+        again(&mut table, since);
+        expect(&*table, &model);
+    }
 }
 
 /// Rows go, the cursor and all other rows stay, and the change index tells what went.

@@ -141,6 +141,7 @@ pub(super) fn draft(on: Option<&Published>, sequence: u64) -> Draft {
         scope: Scope::all(),
         mode: Mode::Mirror,
         has_evicted: false,
+        since: None,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -40,6 +40,8 @@ enum Fault {
     AnyBinding,
     /// A cursor of any log is taken for one of the table's own.
     AnyLog,
+    /// From where on it has seen its log is lost in a load.
+    LoadForgetsSince,
 }
 
 struct Sound;
@@ -117,6 +119,14 @@ impl Table for Broken {
         self.inner.remember_eviction()
     }
 
+    fn since(&self) -> Option<Sequence> {
+        self.inner.since()
+    }
+
+    fn remember_since(&self, since: Option<Sequence>) -> Result<(), TableError> {
+        self.inner.remember_since(since)
+    }
+
     fn cursor(&self) -> Option<Cursor> {
         self.inner.cursor()
     }
@@ -190,6 +200,9 @@ impl Table for Broken {
         rows: &mut dyn Iterator<Item = Result<Row, BoxError>>,
         cursor: &Cursor,
     ) -> Result<(), TableError> {
+        if self.fault == Fault::LoadForgetsSince {
+            self.inner.remember_since(None)?;
+        }
         if self.fault != Fault::LoadInSteps {
             return self.inner.load(rows, cursor);
         }
@@ -420,6 +433,17 @@ fn a_table_that_takes_any_log() {
         &[(
             suite::o1_a_cursor_of_another_log_is_refused,
             "what should have been refused was done",
+        )],
+    );
+}
+
+#[test]
+fn a_load_that_forgets_from_where_on_the_log_was_seen() {
+    found(
+        Fault::LoadForgetsSince,
+        &[(
+            suite::o8_from_where_on_it_has_seen_its_log_is_remembered,
+            "assertion",
         )],
     );
 }

@@ -52,6 +52,10 @@ pub struct ExportInput<'a> {
     pub scope: &'a Scope,
     /// What it keeps of what its log forgets.
     pub mode: Mode,
+    /// Whether the table ever saw that its log can evict.
+    pub has_evicted: bool,
+    /// From where on it has seen all that its log held; `None` if from the beginning, for all that is known.
+    pub since: Option<Sequence>,
     /// Since when the table knows what changed.
     pub floor: Option<Sequence>,
     /// The timestamp of the message that the log holds at the sequence of the newest artifact; `None` if it holds none there, or
@@ -79,6 +83,8 @@ pub enum ExportPlan {
     Unchanged,
     /// Nothing: the newest artifact is further along.
     Superseded,
+    /// Nothing: the newest artifact is of an archive that has seen what this one has not, and would be lost.
+    KeepsMore,
     /// Nothing: the key is another table's.
     Refuse(Unfit),
 }
@@ -99,6 +105,8 @@ pub enum BaseReason {
     Trimmed,
     /// The deltas have outgrown their share of the base.
     Outgrown,
+    /// The table has seen its log from further back than the newest artifact tells.
+    SeenMore,
 }
 
 impl fmt::Display for BaseReason {
@@ -110,6 +118,7 @@ impl fmt::Display for BaseReason {
             Self::NotTracked => "the table does not track changes",
             Self::Trimmed => "the table tracks changes only since later than the newest artifact",
             Self::Outgrown => "the deltas have outgrown their share of the base",
+            Self::SeenMore => "the table has seen its log from further back than the newest artifact",
         })
     }
 }
@@ -141,6 +150,14 @@ pub fn plan_export(input: &ExportInput<'_>) -> ExportPlan {
     }
     if old.sequence == Sequence::ZERO {
         return ExportPlan::Base(BaseReason::First);
+    }
+    if input.mode == Mode::Archive {
+        if newest.has_evicted && (!input.has_evicted || input.since > newest.since) {
+            return ExportPlan::KeepsMore;
+        }
+        if input.since < newest.since {
+            return ExportPlan::Base(BaseReason::SeenMore);
+        }
     }
     let Some(floor) = input.floor else {
         return ExportPlan::Base(BaseReason::NotTracked);

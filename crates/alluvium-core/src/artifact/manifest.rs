@@ -30,6 +30,9 @@ pub struct ArtifactManifest {
     /// Whether the table ever saw that its log can evict, or it is not known: one that is made of the artifact remembers it.
     #[serde(default = "evicted", skip_serializing_if = "is_evicted")]
     pub has_evicted: bool,
+    /// From where on the table has seen all that its log held; `None` if from the beginning, for all that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Sequence>,
     /// Rows of all segments, deletes and rows that a later run replaces included.
     rows: u64,
     /// Bytes of all segments.
@@ -128,6 +131,7 @@ impl Draft {
             scope: self.scope,
             mode: self.mode,
             has_evicted: self.has_evicted,
+            since: self.since,
             rows: sum(Run::rows),
             bytes: sum(Run::bytes),
             runs,

@@ -18,6 +18,8 @@ pub(super) const LIVE: &[u8] = b"\x00live";
 
 /// The log can evict, or once could.
 pub(super) const EVICTS: &[u8] = b"\x00evicts";
+/// From where on the table has seen its log.
+pub(super) const SINCE: &[u8] = b"\x00since";
 
 /// Begins the key of every row.
 pub(super) const ROW: u8 = 1;

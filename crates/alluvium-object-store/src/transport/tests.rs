@@ -33,6 +33,7 @@ fn draft(newest: Option<&(ManifestId, ArtifactManifest)>, sequence: u64) -> Draf
         scope: Scope::all(),
         mode: Mode::Mirror,
         has_evicted: false,
+        since: None,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -296,6 +296,7 @@ impl Bootstrap {
             binding: binding.clone(),
             cursor: manifest.cursor.clone(),
             has_evicted: manifest.has_evicted,
+            since: manifest.since,
             first,
             confirmation,
             track_changes: self.track_changes,

@@ -143,6 +143,7 @@ impl Driver {
     async fn look(&self, bounds: Bounds) -> Result<Found, ReplicaError> {
         let table = Arc::clone(&self.table);
         let evicts = bounds.retention.evicts_latest();
+        let (mode, log, last) = (self.mode, bounds.log.clone(), bounds.last);
         let look = move || {
             // Before anything is done that rests on it.
             if evicts && !table.has_evicted() {
@@ -150,6 +151,11 @@ impl Driver {
                 table.sync()?;
             }
             let first = table.snapshot()?.scan(&KeyRange::all())?.next().transpose()?;
+            let is_new = first.is_none() && table.cursor().is_none_or(|cursor| cursor.log != log);
+            if mode == Mode::Archive && is_new && table.has_evicted() {
+                // What it will have of what came before, is what the log holds now.
+                table.remember_since(Some(last))?;
+            }
             Ok::<_, ReplicaError>(FoundTable {
                 binding: table.binding(),
                 cursor: table.cursor(),

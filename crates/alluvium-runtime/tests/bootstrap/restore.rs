@@ -1,5 +1,6 @@
 //! A table that its log has overrun is replaced by an artifact, or refused, and never a wrong one.
 
+mod beginners;
 mod running;
 
 use std::collections::BTreeSet;

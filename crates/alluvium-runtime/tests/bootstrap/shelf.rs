@@ -152,6 +152,7 @@ impl Shelf {
             scope: self.scope.clone(),
             mode: Mode::Mirror,
             has_evicted: false,
+            since: None,
             after: runs.last().map_or(Sequence::ZERO, |run| run.through),
             runs,
             level: 0,

@@ -73,6 +73,14 @@ impl Table for WatchedTable {
         self.inner.remember_eviction()
     }
 
+    fn since(&self) -> Option<Sequence> {
+        self.inner.since()
+    }
+
+    fn remember_since(&self, since: Option<Sequence>) -> Result<(), TableError> {
+        self.inner.remember_since(since)
+    }
+
     fn cursor(&self) -> Option<Cursor> {
         self.inner.cursor()
     }

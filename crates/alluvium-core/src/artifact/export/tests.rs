@@ -26,6 +26,7 @@ fn next(newest: Option<&ArtifactManifest>, plan: &ExportPlan, at: &Cursor, bytes
         scope: Scope::all(),
         mode: Mode::Mirror,
         has_evicted: false,
+        since: None,
         runs,
         after,
         level,
@@ -66,6 +67,8 @@ fn plan_with(
         cursor: at,
         scope: &Scope::all(),
         mode: Mode::Mirror,
+        has_evicted: false,
+        since: None,
         floor: floor.map(Sequence::new),
         at_newest: at_newest.map(Timestamp::from_nanos),
         policy: ExportPolicy::default(),
@@ -124,6 +127,8 @@ fn each_case_has_its_answer() {
         cursor: &cursor(1, 9),
         scope: &narrow,
         mode: Mode::Mirror,
+        has_evicted: false,
+        since: None,
         floor: None,
         at_newest: None,
         policy: ExportPolicy::default(),
@@ -141,6 +146,50 @@ fn each_case_has_its_answer() {
         plan_export(&input),
         ExportPlan::Refuse(Unfit::Mode { .. })
     ));
+}
+
+/// Of two archives of one log, the one that has seen more is never replaced by the other.
+#[test]
+fn an_archive_that_has_seen_less_exports_nothing_over_one_that_has_seen_more() {
+    let delta = ExportPlan::Delta {
+        keep: 1,
+        after: Sequence::new(100),
+        level: 0,
+    };
+    let (early, late) = (Some(Sequence::new(10)), Some(Sequence::new(50)));
+    let more = ExportPlan::Base(BaseReason::SeenMore);
+    // Of the newest artifact, then of the table.
+    for (newest, table, expected) in [
+        ((true, None), (true, None), &delta),
+        ((true, early), (true, early), &delta),
+        ((false, None), (true, None), &delta),
+        ((false, None), (false, None), &delta),
+        ((true, early), (true, late), &ExportPlan::KeepsMore),
+        ((true, None), (true, late), &ExportPlan::KeepsMore),
+        ((true, None), (false, None), &ExportPlan::KeepsMore),
+        ((true, late), (true, early), &more),
+        ((true, late), (true, None), &more),
+    ] {
+        let answer = |mode| {
+            let mut artifact = base(&cursor(1, 100), 1_000);
+            artifact.mode = mode;
+            (artifact.has_evicted, artifact.since) = newest;
+            plan_export(&ExportInput {
+                newest: Some(&artifact),
+                cursor: &cursor(1, 120),
+                scope: &Scope::all(),
+                mode,
+                has_evicted: table.0,
+                since: table.1,
+                floor: Some(Sequence::new(100)),
+                at_newest: None,
+                policy: ExportPolicy::default(),
+            })
+        };
+        assert_eq!(answer(Mode::Archive), *expected, "{newest:?} {table:?}");
+        // What its log forgets, a mirror should not have.
+        assert_eq!(answer(Mode::Mirror), delta, "{newest:?} {table:?}");
+    }
 }
 
 /// Ten thousand exports of one byte each on a base of a million: a reader merges few runs, and what was uploaded is a small

@@ -35,6 +35,7 @@ fn draft(runs: Vec<Run>, sequence: u64) -> Draft {
         scope: Scope::all(),
         mode: Mode::Mirror,
         has_evicted: false,
+        since: None,
         after: runs.last().map_or(Sequence::ZERO, |run| run.through),
         runs,
         level: 0,

@@ -30,6 +30,8 @@ pub(super) struct Filling {
     pub(super) cursor: Cursor,
     /// Whether the table that the artifact is of had seen that its log can evict.
     pub(super) has_evicted: bool,
+    /// From where on that table has seen its log.
+    pub(super) since: Option<Sequence>,
     /// Rows below it are left out.
     pub(super) first: Sequence,
     /// Told once everything has come and is still wanted.
@@ -47,8 +49,12 @@ impl Filling {
             table.remember_eviction()?;
             table.sync()?;
         }
+        // After a kill in the middle it claims no more than it has.
+        if self.since > table.since() {
+            table.remember_since(self.since)?;
+        }
         let (is_new, tracked) = (table.cursor().is_none(), table.stats()?.changes_floor.is_some());
-        let (cursor, track) = (self.cursor.clone(), self.track_changes);
+        let (cursor, since, track) = (self.cursor.clone(), self.since, self.track_changes);
         if track {
             table.track_changes(true)?;
         }
@@ -57,7 +63,11 @@ impl Filling {
             // Whatever fills the table instead would pay for it.
             table.track_changes(false)?;
         }
-        loaded.map(|()| cursor)
+        loaded?;
+        if since != table.since() {
+            table.remember_since(since)?;
+        }
+        Ok(cursor)
     }
 
     fn load(self, table: &dyn Table) -> Result<(), BootstrapError> {

@@ -1,7 +1,9 @@
 //! Why there is no artifact.
 
 use alluvium_core::artifact::Unfit;
-use alluvium_core::{ArtifactKey, BoxError, ErrorKind, LeaseError, LogError, TableError, TransportError};
+use alluvium_core::{
+    ArtifactKey, BoxError, ErrorKind, LeaseError, LogError, Sequence, TableError, TransportError,
+};
 use alluvium_segment::SegmentError;
 
 /// Why an export did not succeed. Nothing is published, unless a storage error left open whether it was.
@@ -23,6 +25,19 @@ pub enum ExportError {
         key: ArtifactKey,
         /// What is in the way.
         source: Unfit,
+    },
+    /// The newest artifact is of an archive that has seen what this one has not: it would be lost.
+    #[error(
+        "the artifact at {newest} of {key} keeps what the log had evicted when the table {table} began: start the replica on an \
+         empty table with that artifact as its bootstrap, or export under another key"
+    )]
+    KeepsMore {
+        /// The key.
+        key: ArtifactKey,
+        /// The table.
+        table: String,
+        /// Where the newest artifact is at.
+        newest: Sequence,
     },
     /// The table could not be read.
     #[error("cannot read the table that is to be exported")]
@@ -58,7 +73,7 @@ impl ExportError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoCursor { .. } => ErrorKind::Transient,
-            Self::Refused { .. } | Self::NotScheduled => ErrorKind::Invalid,
+            Self::Refused { .. } | Self::KeepsMore { .. } | Self::NotScheduled => ErrorKind::Invalid,
             Self::Table(error) => error.kind(),
             Self::Log(error) => error.kind(),
             Self::Segment(error) => error.kind(),

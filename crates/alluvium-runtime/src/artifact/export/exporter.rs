@@ -63,10 +63,17 @@ struct Look {
     snapshot: Arc<dyn TableSnapshot>,
     cursor: Cursor,
     scope: Scope,
-    has_evicted: bool,
+    seen: Seen,
     floor: Option<Sequence>,
     /// About how many rows there are.
     rows: u64,
+}
+
+/// What the table tells of what its log forgot.
+#[derive(Clone, Copy)]
+struct Seen {
+    has_evicted: bool,
+    since: Option<Sequence>,
 }
 
 /// The newest artifact, as far as it can be read.
@@ -98,6 +105,7 @@ impl Exporter {
     /// # Errors
     ///
     /// [`ExportError::NoCursor`] before the table has caught up; [`ExportError::Refused`] if the key holds another table;
+    /// [`ExportError::KeepsMore`] if the newest artifact is of an archive that has seen what this one has not;
     /// [`ExportError::Transport`] if the newest artifact was written by a newer Alluvium, and for storage errors, after which
     /// it may be published or not: export again.
     pub async fn export(&self) -> Result<Exported, ExportError> {
@@ -130,6 +138,8 @@ impl Exporter {
             cursor: &look.cursor,
             scope: &look.scope,
             mode: self.mode(),
+            has_evicted: look.seen.has_evicted,
+            since: look.seen.since,
             floor: look.floor,
             at_newest,
             policy: self.options.policy,
@@ -143,6 +153,13 @@ impl Exporter {
                 let by = Box::new(newest.clone());
                 return Ok(Some(Exported::SupersededByNewer { by }));
             }
+            (ExportPlan::KeepsMore, Some(newest)) => {
+                return Err(ExportError::KeepsMore {
+                    key: self.key.clone(),
+                    table: self.table.name().to_owned(),
+                    newest: newest.cursor.sequence,
+                });
+            }
             (ExportPlan::Refuse(source), _) => {
                 return Err(ExportError::Refused {
                     key: self.key.clone(),
@@ -152,12 +169,12 @@ impl Exporter {
             (plan, _) => plan,
         };
         let (cursor, scope, about) = (look.cursor.clone(), look.scope.clone(), look.rows);
-        let has_evicted = look.has_evicted;
+        let seen = look.seen;
         let (plan, source) = self.source(plan, look, &running).await?;
         if !wanted() {
             return Ok(None);
         }
-        let draft = self.draft(&plan, cursor, scope, has_evicted, artifact.as_ref());
+        let draft = self.draft(&plan, cursor, scope, seen, artifact.as_ref());
         tracing::info!(table = self.table.name(), key = %self.key, cursor = %draft.cursor, ?plan, "exporting");
         let expected = match &source {
             Source::Whole(_) => about,
@@ -229,7 +246,10 @@ impl Exporter {
                 cursor,
                 scope: table.binding().map_or_else(Scope::all, |binding| binding.scope),
                 // After the snapshot: what it rests on is remembered by now.
-                has_evicted: table.has_evicted(),
+                seen: Seen {
+                    has_evicted: table.has_evicted(),
+                    since: table.since(),
+                },
                 snapshot,
                 floor: stats.changes_floor,
                 rows: stats.rows,
@@ -277,7 +297,7 @@ impl Exporter {
         plan: &ExportPlan,
         cursor: Cursor,
         scope: Scope,
-        has_evicted: bool,
+        seen: Seen,
         newest: Option<&(ManifestId, ArtifactManifest)>,
     ) -> Draft {
         let (runs, after, level): (Vec<Run>, _, _) = match (plan, newest) {
@@ -286,14 +306,15 @@ impl Exporter {
             }
             _ => (Vec::new(), Sequence::ZERO, 0),
         };
+        let shared = newest.filter(|_| !runs.is_empty()).map(|(_, newest)| newest);
         Draft {
             table: self.table.name().to_owned(),
             cursor,
             scope,
             mode: self.mode(),
             // Of runs that are shared, whoever exported them may have seen more.
-            has_evicted: has_evicted
-                || (!runs.is_empty() && newest.is_some_and(|(_, newest)| newest.has_evicted)),
+            has_evicted: seen.has_evicted || shared.is_some_and(|newest| newest.has_evicted),
+            since: seen.since.max(shared.and_then(|newest| newest.since)),
             runs,
             after,
             level,
