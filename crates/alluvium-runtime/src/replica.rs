@@ -8,6 +8,7 @@ mod driver;
 mod forget;
 mod heard;
 mod listed;
+mod missing;
 mod newcomers;
 mod piece;
 mod queue;

@@ -158,7 +158,10 @@ impl Applier {
                 Work::Load(load) => {
                     if let Some(cursor) = load(self.table.as_ref()) {
                         self.make_durable()?;
-                        self.status.send_modify(|status| status.cursor = Some(cursor));
+                        self.status.send_modify(|status| {
+                            status.goes_back_to(cursor.sequence);
+                            status.cursor = Some(cursor);
+                        });
                     }
                 }
                 Work::Settle(done) => {
@@ -272,6 +275,8 @@ impl Applier {
         self.table.apply(&[], cursor)?;
         self.make_durable()?;
         self.reached = cursor.sequence;
+        self.status
+            .send_modify(|status| status.goes_back_to(cursor.sequence));
         self.tell(batch);
         Ok(ending)
     }

@@ -36,6 +36,7 @@ pub struct ReplicaBuilder {
     stalled_after: Duration,
     bounds_every: Duration,
     serve_when_refused: bool,
+    missing_for: Duration,
     exports: Option<ExportSchedule>,
     bootstrap: Option<Bootstrap>,
     bootstrap_when_behind: u64,
@@ -56,6 +57,7 @@ impl Replica {
             stalled_after: Duration::from_secs(10),
             bounds_every: Duration::from_secs(5),
             serve_when_refused: false,
+            missing_for: Duration::from_secs(5),
             exports: None,
             bootstrap: None,
             bootstrap_when_behind: BOOTSTRAP_WHEN_BEHIND,
@@ -136,6 +138,14 @@ impl ReplicaBuilder {
     /// seconds whether there is a way, and takes it. Off by default: [`start`](Self::start) fails, or the replica stops.
     pub fn serve_when_refused(mut self, on: bool) -> Self {
         self.serve_when_refused = on;
+        self
+    }
+
+    /// For how long the log may be gone before a running replica stops with [`LogError::NotFound`](alluvium_core::LogError::NotFound),
+    /// 5 s by default: a stream that is made again, or restored from a backup, is deleted first. The replica says that it is stalled
+    /// meanwhile, and decides anew when there is a log again.
+    pub fn missing_for(mut self, patience: Duration) -> Self {
+        self.missing_for = patience;
         self
     }
 
@@ -264,6 +274,8 @@ impl ReplicaBuilder {
             following: Mutex::default(),
             surveys: watch::Sender::new(None),
             serve_when_refused: self.serve_when_refused,
+            missing_for: self.missing_for,
+            missing: Mutex::default(),
             bootstrap,
         };
         let course = match driver.decide_at_start(bounds).await {

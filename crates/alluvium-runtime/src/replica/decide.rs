@@ -102,6 +102,7 @@ impl Driver {
     /// Decides how the table goes on from its log.
     pub(super) async fn decide_now(&self) -> Result<Course, ReplicaError> {
         let bounds = self.log.bounds().await?;
+        self.is_there();
         let found = self.look(bounds).await?;
         self.decide_on(found).await
     }

@@ -43,6 +43,9 @@ pub(super) struct Driver {
     /// What was found at the last look at the log.
     pub(super) surveys: watch::Sender<Option<Survey>>,
     pub(super) serve_when_refused: bool,
+    pub(super) missing_for: Duration,
+    /// Since when the log is not there.
+    pub(super) missing: Mutex<Option<tokio::time::Instant>>,
     pub(super) bootstrap: Option<ReplicaBootstrap>,
 }
 
@@ -196,7 +199,7 @@ impl Driver {
                 };
                 continue;
             }
-            if !goes_on(&error) {
+            if !goes_on(&error) && !self.may_come_back(&error) {
                 return Err(error.into());
             }
             // Of a store of artifacts it is told elsewhere.

@@ -291,6 +291,11 @@ impl Status {
         self.error = Some(error);
     }
 
+    /// The table is of another history from here on: how far it had come in the one before tells nothing.
+    pub(super) fn goes_back_to(&mut self, sequence: Sequence) {
+        self.caught_up = self.caught_up.map(|caught_up| caught_up.min(sequence));
+    }
+
     pub(super) fn enter(&mut self, state: State) {
         if self.state == state || self.state.is_over() {
             return;

@@ -1,5 +1,6 @@
 //! A reconcile fetches only what differs, whatever becomes of it meanwhile, and no reader sees a key go back.
 
+mod another;
 mod archive;
 mod forgets;
 mod mirror;
