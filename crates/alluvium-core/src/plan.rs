@@ -32,8 +32,8 @@
 //!  ¹ it holds something that the log does not, or spares reading what the log does
 //! ```
 //!
-//! What nobody can find from here: that a log lost its tail and was written again past the cursor, if the message at the
-//! cursor's sequence is not there to be compared; and, in an archive, a message that came after the cursor and
+//! What nobody can find from here: that a log lost its tail and was written again past the cursor, if neither the message at the
+//! cursor's sequence nor one of those before is there to be compared; and, in an archive, a message that came after the cursor and
 //! expired by a time to live of its own before it was read.
 
 mod reason;
@@ -67,7 +67,8 @@ pub struct PlanInput<'a> {
     pub vanished: bool,
     /// What the log holds.
     pub bounds: &'a Bounds,
-    /// The timestamp of the message that the log holds at the cursor's sequence; `None` if it holds none there.
+    /// The timestamp of the message that the log holds at the cursor's sequence; `None` if it holds none there, unless it holds
+    /// another one in the place of one that was applied before: then of that.
     pub at_cursor: Option<Timestamp>,
     /// The newest artifact. `None` if there is none, or none is to be used.
     pub newest: Option<NewestArtifact<'a>>,

@@ -50,8 +50,32 @@ pub(crate) struct Course {
     pub(crate) log: LogIdentity,
     /// Every message wanted up to and including this one was given.
     pub(crate) position: Sequence,
-    /// The last message that came, and when the server had stored it.
-    pub(crate) seen: Option<(Sequence, Timestamp)>,
+    /// The last messages that came.
+    pub(crate) seen: Seen,
+}
+
+/// The last messages that came, and when the server had stored them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// In turn.
+    last: [(Sequence, Timestamp); 16],
+    count: usize,
+}
+
+impl Seen {
+    pub(crate) fn push(&mut self, sequence: Sequence, timestamp: Timestamp) {
+        let place = self.count % self.last.len();
+        if let Some(place) = self.last.get_mut(place) {
+            *place = (sequence, timestamp);
+        }
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// The last one first.
+    fn iter(&self) -> impl Iterator<Item = (Sequence, Timestamp)> {
+        let known = self.count.min(self.last.len());
+        (1..=known).filter_map(move |back| self.last.get((self.count - back) % self.last.len()).copied())
+    }
 }
 
 /// A consumer that exists, and the inbox that its messages come to.
@@ -138,13 +162,19 @@ pub(crate) async fn verify(api: &Api, course: &Course) -> Result<stream::Info, L
     if last < course.position {
         return Err(tail_lost(course.position, last));
     }
-    // A log that lost its tail and grew again ends late enough. Its message at the same place is another one.
-    if let Some((sequence, timestamp)) = course.seen
-        && sequence.get() >= info.state.first_sequence
-        && let Some(change) = api.change_at(sequence).await?
-        && change.timestamp != timestamp
+    // A log that lost its tail and grew again ends late enough. Its message at the same place is another one; or at one before, if
+    // that is gone by now.
+    let first = info.state.first_sequence;
+    for (sequence, timestamp) in course
+        .seen
+        .iter()
+        .take_while(|(sequence, _)| sequence.get() >= first)
     {
-        return Err(tail_lost(sequence, sequence.previous()));
+        match api.change_at(sequence).await? {
+            Some(change) if change.timestamp == timestamp => break,
+            Some(_) => return Err(tail_lost(sequence, sequence.previous())),
+            None => {}
+        }
     }
     Ok(info)
 }
@@ -287,5 +317,28 @@ fn config(api: &Api, course: &Course, info: &stream::Info, name: &str) -> consum
         memory_storage: true,
         inactive_threshold: most.map_or(INACTIVE_THRESHOLD, |most| most.min(INACTIVE_THRESHOLD)),
         ..consumer::Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_messages_are_known_the_last_one_first() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.iter().count(), 0);
+        for count in 1..50_u64 {
+            let at = |sequence| {
+                (
+                    Sequence::new(sequence),
+                    Timestamp::from_nanos(i64::try_from(sequence).unwrap()),
+                )
+            };
+            let (sequence, timestamp) = at(count);
+            seen.push(sequence, timestamp);
+            let expected: Vec<_> = (1..=count).rev().take(16).map(at).collect();
+            assert_eq!(seen.iter().collect::<Vec<_>>(), expected);
+        }
     }
 }

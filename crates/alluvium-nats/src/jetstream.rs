@@ -10,7 +10,7 @@ use async_nats::jetstream::stream;
 use futures_util::StreamExt as _;
 
 use crate::api::Api;
-use crate::consumer::{self, Course, Purpose};
+use crate::consumer::{self, Course, Purpose, Seen};
 use crate::reader::{Budget, Reader};
 
 /// A stream, and how it is read. The methods are those of the [`Log`](alluvium_core::Log) trait.
@@ -39,7 +39,7 @@ impl JetStream {
             scope: scope.clone(),
             log: self.api.identity(info),
             position: from.previous(),
-            seen: None,
+            seen: Seen::default(),
         };
         let open = consumer::open(&self.api, &course, info).await?;
         Ok(Reader::new(Arc::clone(&self.api), course, self.budget, open))

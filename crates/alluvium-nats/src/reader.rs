@@ -226,7 +226,7 @@ impl Reader {
         let sequence = Sequence::new(delivery.sequence);
         let timestamp = Timestamp::from_nanos(delivery.nanos);
         let at_end = live.reaches(sequence) && delivery.pending == 0;
-        self.course.seen = Some((sequence, timestamp));
+        self.course.seen.push(sequence, timestamp);
         // A listing that began again comes past what it has given.
         let wanted = sequence > self.course.position;
         if wanted {

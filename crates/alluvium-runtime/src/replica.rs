@@ -17,6 +17,7 @@ mod repair;
 mod restore;
 mod retain;
 mod status;
+mod witness;
 
 use std::sync::Arc;
 

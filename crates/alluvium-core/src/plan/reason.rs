@@ -15,7 +15,7 @@ pub enum ReconcileReason {
     LogReplaced,
     /// The log ends before the cursor.
     TailLost,
-    /// The message at the cursor is another one than was applied.
+    /// The message at the cursor, or one before, is another one than was applied.
     HistoryChanged,
     /// Messages right after the cursor are gone from the log, and what they deleted cannot be known.
     Overrun,

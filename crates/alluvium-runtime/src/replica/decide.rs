@@ -9,8 +9,10 @@ use alluvium_core::{
 };
 
 use super::driver::{Course, Driver, Interruption, LONGEST_PAUSE};
+use super::forget::RowAt;
 use super::restore::Restoring;
 use super::status::State;
+use super::witness;
 use crate::ReplicaError;
 use crate::artifact::Chosen;
 use crate::error::Chain;
@@ -22,6 +24,8 @@ pub(super) struct FoundTable {
     cursor: Option<Cursor>,
     has_rows: bool,
     pub(super) has_evicted: bool,
+    /// The newest rows, where the log does not hold the message at the cursor.
+    newest: Vec<RowAt>,
 }
 
 /// What a decision rests on, beside an artifact.
@@ -29,10 +33,17 @@ pub(super) struct FoundTable {
 pub(super) struct Found {
     pub(super) bounds: Bounds,
     pub(super) table: FoundTable,
+    /// Or of a message in the place of one before.
     at_cursor: Option<Timestamp>,
 }
 
 impl Found {
+    /// Whether the log holds no message at the table's cursor that could be compared.
+    fn tells_nothing(&self) -> bool {
+        let within = |cursor| witness::is_within(&self.bounds, cursor);
+        self.at_cursor.is_none() && self.table.cursor.as_ref().is_some_and(within)
+    }
+
     /// Whether an artifact could make another plan of the one without. If not, no store is asked.
     fn artifact_may_help(&self, mode: Mode, without: &Plan) -> bool {
         let table = &self.table;
@@ -162,19 +173,39 @@ impl Driver {
                 cursor: table.cursor(),
                 has_rows: first.is_some(),
                 has_evicted: table.has_evicted(),
+                newest: Vec::new(),
             })
         };
         let table = tokio::task::spawn_blocking(look)
             .await
             .map_err(|_| ReplicaError::ShutDown)??;
-        Ok(self.look_at_log(bounds, table).await?)
+        let bounds = self.confirmed(bounds, table.cursor.as_ref()).await?;
+        let found = self.look_at_log(bounds, table).await?;
+        if !found.tells_nothing() {
+            return Ok(found);
+        }
+        let table = Arc::clone(&self.table);
+        let newest = tokio::task::spawn_blocking(move || witness::newest(table.as_ref()))
+            .await
+            .map_err(|_| ReplicaError::ShutDown)??;
+        let table = FoundTable {
+            newest,
+            ..found.table
+        };
+        Ok(self.look_at_log(found.bounds, table).await?)
     }
 
     pub(super) async fn look_at_log(&self, bounds: Bounds, table: FoundTable) -> Result<Found, LogError> {
-        let at_cursor = match &table.cursor {
+        let mut at_cursor = match &table.cursor {
             Some(cursor) => self.held_at(&bounds, cursor).await?,
             None => None,
         };
+        if at_cursor.is_none()
+            && let Some(cursor) = &table.cursor
+            && witness::is_within(&bounds, cursor)
+        {
+            at_cursor = self.in_place_of(&bounds, &table.newest).await?;
+        }
         Ok(Found {
             bounds,
             table,
@@ -188,7 +219,7 @@ impl Driver {
         bounds: &Bounds,
         cursor: &Cursor,
     ) -> Result<Option<Timestamp>, LogError> {
-        if cursor.log != bounds.log || !(Sequence::FIRST..=bounds.last).contains(&cursor.sequence) {
+        if !witness::is_within(bounds, cursor) {
             return Ok(None);
         }
         let message = self.log.message_at(cursor.sequence).await?;
