@@ -5,6 +5,7 @@
 
 pub mod azurite;
 pub mod backend;
+pub mod backup;
 pub mod bucket;
 pub mod ceph;
 pub mod checkpointer;
@@ -35,6 +36,7 @@ pub mod zombies;
 
 pub use azurite::Azurite;
 pub use backend::open_backend;
+pub use backup::Backup;
 pub use ceph::Ceph;
 pub use depot::Depot;
 pub use files::Files;

@@ -14,7 +14,7 @@ use async_nats::jetstream::stream;
 /// Until something comes to hold that comes to hold within a second or two on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a replica looks at its log.
-const EVERY: Duration = Duration::from_millis(100);
+pub(crate) const EVERY: Duration = Duration::from_millis(100);
 /// The engines that need no library.
 pub(crate) const ENGINES: [EngineKind; 2] = [EngineKind::Memory, EngineKind::Fjall];
 
