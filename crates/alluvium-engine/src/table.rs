@@ -166,39 +166,7 @@ impl EngineTable {
         }
         next.changes
             .trim(&mut batch, space, self.engine.as_ref(), self.max_changes)?;
-        if next.binding != current.binding
-            && let Some(binding) = &next.binding
-        {
-            batch.put(space, layout::BINDING, layout::encode(binding));
-        }
-        if next.evicts && !current.evicts {
-            batch.put(space, layout::EVICTS, &b""[..]);
-        }
-        if next.since != current.since {
-            match next.since {
-                Some(since) => batch.put(space, layout::SINCE, layout::encode(&since)),
-                None => batch.remove(space, layout::SINCE),
-            }
-        }
-        if next.cursor != current.cursor {
-            match &next.cursor {
-                Some(cursor) => {
-                    let scope = next
-                        .binding
-                        .as_ref()
-                        .map_or_else(Scope::all, |binding| binding.scope.clone());
-                    batch.put(
-                        space,
-                        layout::CURSOR,
-                        CursorRecord::new(cursor.clone(), scope).encode(),
-                    );
-                }
-                None => batch.remove(space, layout::CURSOR),
-            }
-        }
-        if next.changes != current.changes {
-            batch.put(space, layout::CHANGES, layout::encode(&next.changes));
-        }
+        next.write(Some(&current), &mut batch);
         if !batch.is_empty() {
             self.engine.commit(batch).map_err(storage)?;
         }
@@ -363,25 +331,9 @@ impl Table for EngineTable {
         next.cursor = Some(cursor.clone());
         next.changes = next.changes.restarted(cursor.sequence);
 
-        let scope = next
-            .binding
-            .as_ref()
-            .map_or_else(Scope::all, |binding| binding.scope.clone());
-        let mut batch = WriteBatch::with_capacity(4);
+        let mut batch = WriteBatch::with_capacity(6);
         batch.put(next.space, layout::LIVE, &b""[..]);
-        batch.put(next.space, layout::BINDING, layout::encode(&next.binding));
-        batch.put(
-            next.space,
-            layout::CURSOR,
-            CursorRecord::new(cursor.clone(), scope).encode(),
-        );
-        batch.put(next.space, layout::CHANGES, layout::encode(&next.changes));
-        if next.evicts {
-            batch.put(next.space, layout::EVICTS, &b""[..]);
-        }
-        if let Some(since) = next.since {
-            batch.put(next.space, layout::SINCE, layout::encode(&since));
-        }
+        next.write(None, &mut batch);
         if let Err(error) = self.engine.commit(batch) {
             // Not live, so the next open would drop it too; the error to report is the first one.
             if let Err(error) = self.engine.drop_space(&name) {
@@ -428,6 +380,38 @@ impl Table for EngineTable {
 }
 
 impl State {
+    /// Writes what a space has to say beside its rows, as far as it does not say so `before`.
+    fn write(&self, before: Option<&Self>, batch: &mut WriteBatch) {
+        let space = self.space;
+        if let Some(binding) = &self.binding
+            && before.is_none_or(|before| before.binding != self.binding)
+        {
+            batch.put(space, layout::BINDING, layout::encode(binding));
+        }
+        if self.evicts && before.is_none_or(|before| !before.evicts) {
+            batch.put(space, layout::EVICTS, &b""[..]);
+        }
+        if before.and_then(|before| before.since) != self.since {
+            match &self.since {
+                Some(since) => batch.put(space, layout::SINCE, layout::encode(since)),
+                None => batch.remove(space, layout::SINCE),
+            }
+        }
+        if before.and_then(|before| before.cursor.as_ref()) != self.cursor.as_ref() {
+            match &self.cursor {
+                Some(cursor) => {
+                    let scope = self.binding.as_ref().map(|binding| binding.scope.clone());
+                    let record = CursorRecord::new(cursor.clone(), scope.unwrap_or_else(Scope::all));
+                    batch.put(space, layout::CURSOR, record.encode());
+                }
+                None => batch.remove(space, layout::CURSOR),
+            }
+        }
+        if before.is_none_or(|before| before.changes != self.changes) {
+            batch.put(space, layout::CHANGES, layout::encode(&self.changes));
+        }
+    }
+
     fn read(
         engine: &dyn EngineSnapshot,
         name: &str,
