@@ -2,7 +2,9 @@
 
 mod artifacts;
 mod checkpoints;
+mod connection;
 mod cursors;
+mod replicate;
 mod store;
 mod tail;
 mod travel;
@@ -10,7 +12,7 @@ mod travel;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use alluvium::{Durability, Filter, Sequence};
+use alluvium::Sequence;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -22,14 +24,15 @@ pub(crate) use self::checkpoints::{
     CheckpointsArgs, CheckpointsCommand, LsArgs, PruneArgs, RmArgs, ShowArgs,
     VerifyArgs as VerifyCheckpointsArgs,
 };
+pub(crate) use self::connection::ConnectionArgs;
 pub(crate) use self::cursors::{
     CursorPlaceArgs, CursorsArgs, CursorsCommand, LsArgs as LsCursorsArgs, ResetArgs as ResetCursorArgs,
     RmArgs as RmCursorsArgs, ShowArgs as ShowCursorArgs, TargetArgs as CursorTargetArgs,
 };
+pub(crate) use self::replicate::ReplicateArgs;
 pub(crate) use self::store::StoreArgs;
 pub(crate) use self::tail::{Source, TailArgs};
 pub(crate) use self::travel::{BootstrapArgs, ConvertArgs, DiffArgs, ExportArgs, FleetArgs};
-use crate::secret::Secret;
 use crate::state::Place;
 
 /// Durable local state from NATS JetStream KV buckets.
@@ -74,7 +77,10 @@ pub(crate) enum Command {
     ///
     /// Fills the directory on the first run, and goes on from its cursor on every later one. Runs until SIGINT or
     /// SIGTERM, which end it with exit code 0 and everything received applied. A directory belongs to one bucket, one
-    /// scope and one engine for ever; one process has it open at a time.
+    /// scope, one mode and one engine for ever; one process has it open at a time.
+    ///
+    /// Tells what it is at, since when and why: bootstrapping, restoring, reconciling, filling, live, stalled or refused.
+    /// docs/OPERATING.md says what each means, and what to do.
     ///
     /// Engines: fjall (an LSM tree, for state of any size), memory (in RAM, with a log on disk), and rocksdb where the
     /// command was built with that feature.
@@ -180,39 +186,6 @@ pub(crate) struct StateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    alluvium replicate --bucket routes --state ./routes\n  \
-    alluvium replicate --bucket routes --state memory:./eu --scope 'api.eu.>' --scope 'web.eu.>'\n  \
-    alluvium replicate --bucket routes --state ./routes --until-caught-up --json --context edge\n  \
-    alluvium replicate --bucket routes --state ./routes --store s3://bucket/fleet --key routes --export-every 5m")]
-pub(crate) struct ReplicateArgs {
-    /// The bucket to follow.
-    #[arg(long, value_name = "BUCKET")]
-    pub(crate) bucket: String,
-
-    #[command(flatten)]
-    pub(crate) state: StateArgs,
-
-    /// Keep only keys that match this subject filter; may be given more than once [default: all keys].
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) scope: Vec<Filter>,
-
-    /// What a returned commit survives: buffered (death of the process) or fsync (loss of power).
-    #[arg(long, value_name = "DURABILITY", default_value_t = Durability::Buffered)]
-    pub(crate) durability: Durability,
-
-    /// Stop, with exit code 0, when everything that the bucket held is applied.
-    #[arg(long)]
-    pub(crate) until_caught_up: bool,
-
-    #[command(flatten)]
-    pub(crate) fleet: FleetArgs,
-
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  alluvium get --state ./routes api.eu > api.eu.bin")]
 pub(crate) struct GetArgs {
     #[command(flatten)]
@@ -272,74 +245,6 @@ pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_name = "SHELL")]
     pub(crate) shell: Shell,
-}
-
-/// How to reach a server: the options, environment variables and context files of the `nats` command.
-///
-/// Whatever may hold a secret is a [`Secret`], so that no error and no `Debug` shows it.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Connection (as for the `nats` command)")]
-pub(crate) struct ConnectionArgs {
-    /// Servers, divided by commas [default: that of the context, else `nats://127.0.0.1:4222`].
-    #[arg(short, long, value_name = "URL", env = "NATS_URL", hide_env_values = true)]
-    pub(crate) server: Option<Secret>,
-
-    /// Context file to take whatever is not given otherwise from [default: the one that `nats context select`
-    /// selected].
-    #[arg(long, value_name = "NAME", env = "NATS_CONTEXT")]
-    pub(crate) context: Option<String>,
-
-    /// User name; without a password, a token.
-    #[arg(long, value_name = "USER", env = "NATS_USER", hide_env_values = true)]
-    pub(crate) user: Option<Secret>,
-
-    /// Password.
-    #[arg(long, value_name = "PASSWORD", env = "NATS_PASSWORD", hide_env_values = true)]
-    pub(crate) password: Option<Secret>,
-
-    /// Token.
-    #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<Secret>,
-
-    /// Credentials file.
-    #[arg(long, value_name = "FILE", env = "NATS_CREDS", hide_env_values = true)]
-    pub(crate) creds: Option<Secret>,
-
-    /// Seed of an nkey, or a file with one.
-    #[arg(long, value_name = "FILE|SEED", env = "NATS_NKEY", hide_env_values = true)]
-    pub(crate) nkey: Option<Secret>,
-
-    /// TLS certificate of this client.
-    #[arg(long, value_name = "FILE", env = "NATS_CERT")]
-    pub(crate) tlscert: Option<String>,
-
-    /// TLS private key of this client.
-    #[arg(long, value_name = "FILE", env = "NATS_KEY")]
-    pub(crate) tlskey: Option<String>,
-
-    /// TLS certificate authorities that the server must be signed by.
-    #[arg(long, value_name = "FILE", env = "NATS_CA")]
-    pub(crate) tlsca: Option<String>,
-
-    /// Begin with TLS, before the server says a word.
-    #[arg(long)]
-    pub(crate) tlsfirst: bool,
-
-    /// Domain of `JetStream`.
-    #[arg(long, value_name = "DOMAIN")]
-    pub(crate) js_domain: Option<String>,
-
-    /// Subject prefix of the API of `JetStream`.
-    #[arg(long, value_name = "PREFIX", conflicts_with = "js_domain")]
-    pub(crate) js_api_prefix: Option<String>,
-
-    /// Prefix of inbox subjects.
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) inbox_prefix: Option<String>,
-
-    /// How long a server may take to answer: 5s, 500ms, 1m.
-    #[arg(long, value_name = "TIME", env = "NATS_TIMEOUT", default_value = "5s", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
 }
 
 /// A time that something may take: up to a day, and not nothing.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use alluvium::{
     BackendError, BootstrapError, CheckpointError, CursorStoreError, EngineError, ErrorKind, Evidence,
-    ExportError, HandlerError, LogCursorError, LogError, OpenError, ReplicaError, Sequence, TableError,
+    ExportError, HandlerError, LogCursorError, LogError, Mode, OpenError, ReplicaError, Sequence, TableError,
     TransportError, WorkerError,
 };
 
@@ -82,6 +82,11 @@ pub(crate) enum Failure {
     },
     #[error("{state} holds several tables: choose with --table one of {}", found.join(", "))]
     ManyTables { state: String, found: Vec<String> },
+    #[error(
+        "{state} holds {} {held}, and a table keeps its mode: leave --mode away, or replicate into another directory for {} {asked}",
+        article(*held), article(*asked)
+    )]
+    OtherMode { state: String, held: Mode, asked: Mode },
     #[error(
         "{state} has no cursor: a fill or a reconcile was cut short; finish it with `alluvium replicate --until-caught-up`"
     )]
@@ -220,6 +225,7 @@ impl Failure {
             | Self::Occupied { .. }
             | Self::Filled { .. }
             | Self::OtherTable { .. }
+            | Self::OtherMode { .. }
             | Self::ManyTables { .. } => ErrorKind::Invalid,
             Self::Login { .. } => return "login",
             Self::NoBucket { .. }
@@ -281,6 +287,13 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<&str> = line.split(": ").collect();
     parts.dedup();
     parts.join(": ")
+}
+
+fn article(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Mirror => "a",
+        Mode::Archive => "an",
+    }
 }
 
 fn one_line(text: &str) -> String {

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use alluvium::Timestamp;
 
+use crate::output::rfc3339;
+
 /// What time it is, for ages: nothing is decided by them.
 #[allow(
     clippy::disallowed_methods,
@@ -19,6 +21,13 @@ pub(crate) fn now() -> Timestamp {
 /// An instant in milliseconds, as manifests have them.
 pub(crate) fn instant(millis: i64) -> Timestamp {
     Timestamp::from_nanos(millis.saturating_mul(1_000_000))
+}
+
+/// An instant for people, to the second, in UTC.
+pub(crate) fn clock_time(at: Timestamp) -> String {
+    let text = rfc3339(at);
+    let seconds = text.split('.').next().unwrap_or_default();
+    format!("{seconds}Z")
 }
 
 /// How long ago that was; nothing for what is yet to come, by a clock that differs.
@@ -82,6 +91,11 @@ pub(crate) fn named(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_of_the_clock_has_no_fractions() {
+        assert_eq!(clock_time(instant(1_700_000_000_999)), "2023-11-14T22:13:20Z");
+    }
 
     #[test]
     fn ages_are_readable_and_never_negative() {

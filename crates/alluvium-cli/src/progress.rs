@@ -2,50 +2,44 @@
 //! `--json` an object on every change of state and every second.
 //!
 //! ```text
-//! {"event":"start","plan":"fill|resume|reconcile|restore","from":1,…}    once
-//! {"event":"status","state":"bootstrapping|filling|live|stalled|…","cursor":…,"log_last":…,"lag":…,"rate":…,…}
+//! {"event":"start","plan":"fill|resume|reconcile|restore|refuse","from":1,"reason":…,…}    once
+//! {"event":"status","state":"live","since":"2026-11-21T14:03:22.000000000Z","for_seconds":1.5,"reason":null,"stale":false,…}
 //! {"event":"end","state":"stopped|failed","read":…,"changes":…,"seconds":…,…}    last
 //! ```
+//!
+//! | of `status` and `end` | what it is |
+//! |---|---|
+//! | `state` | `bootstrapping`, `restoring`, `reconciling`, `filling`, `live`, `stalled`, `refused`, `failed` or `stopped` |
+//! | `since`, `for_seconds` | since when it is in that state, by the wall clock in UTC, and for how long, by one that nobody sets |
+//! | `reason` | why, for people: what is wrong, and in a refusal what to do; null where the state needs none |
+//! | `stale` | whether reads may lack what the bucket is known to hold |
+//! | `cursor`, `caught_up` | where the table is exact at; up to where the bucket was found to hold nothing more; null if there is none |
+//! | `log_last`, `lag` | the bucket's last sequence as last heard, and how many sequences the table is behind it |
+//! | `rate` | changes applied per second, over the last second |
+//! | `read`, `changes`, `bytes` | messages received, changes applied, and bytes among them, since the start |
+//! | `restarts` | how often the bucket had to be read anew |
+//! | `seconds` | since the start |
+//! | `error` | what failed, what keeps it stalled or why it is refused; only if there is something |
+//! | `reconcile` | while one goes on: keys `listed` so far, `of` about how many |
+//! | `bootstrap` | only with `--store`: `bytes` of `bytes_total` and `rows` while it is filled, `artifact` and `fetched_bytes` when it is, `error` |
+//! | `exports` | only with `--export-every`: `sequence` and `age_seconds` of the last one, `published`, `rounds`, `skipped`, `error` |
+
+mod health;
+mod json;
+mod words;
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use alluvium::{BootstrapStatus, ExportStatus, Plan, Sequence, State, Status};
+use alluvium::artifact::ManifestId;
+use alluvium::{State, Status};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::error::{Failure, chain};
-use crate::human::human_time;
+use self::health::{Clock, News, Reminder};
+use crate::error::Failure;
+use crate::human::{clock_time, human_time};
 use crate::output::{Output, human_bytes, say};
-
-/// How the table goes on from the log, in words.
-fn for_people(status: &Status) -> String {
-    match &status.plan {
-        Some(Plan::Resume { from }) if status.started_at.is_none() => format!("filling from {from}"),
-        Some(Plan::Resume { from }) => format!("resuming at {from}"),
-        Some(Plan::Reconcile(reason)) => format!("reconciling: {reason}"),
-        Some(Plan::Restore { reason, artifact }) => {
-            format!("restoring the artifact at {}: {reason}", artifact.sequence)
-        }
-        Some(Plan::Refuse(reason)) => format!("refused: {reason}"),
-        None => "starting".to_owned(),
-    }
-}
-
-fn for_programs(status: &Status) -> Value {
-    match &status.plan {
-        Some(Plan::Resume { from }) if status.started_at.is_none() => {
-            json!({ "plan": "fill", "from": from.get() })
-        }
-        Some(Plan::Resume { from }) => json!({ "plan": "resume", "from": from.get() }),
-        Some(Plan::Reconcile(reason)) => json!({ "plan": "reconcile", "reason": reason.to_string() }),
-        Some(Plan::Restore { reason, artifact }) => {
-            json!({ "plan": "restore", "artifact": artifact.sequence.get(), "reason": reason.to_string() })
-        }
-        Some(Plan::Refuse(reason)) => json!({ "plan": "refuse", "reason": reason.to_string() }),
-        None => json!({}),
-    }
-}
 
 /// What is being replicated into what.
 #[derive(Clone, Debug)]
@@ -61,8 +55,11 @@ pub(crate) struct Progress {
     subject: Subject,
     bar: Option<ProgressBar>,
     started: Instant,
-    /// The state that was told last.
-    was: Option<State>,
+    clock: Clock,
+    news: News,
+    reminder: Reminder,
+    /// The artifact that was told last.
+    artifact: Option<ManifestId>,
     /// How many exports have been told.
     published: u64,
 }
@@ -76,7 +73,15 @@ impl Progress {
             subject,
             bar: wants_bar.then(bar),
             started: Instant::now(),
-            was: None,
+            clock: Clock::default(),
+            // How the replica begins is said in words.
+            news: if output.is_json() {
+                News::default()
+            } else {
+                News::after(State::Filling)
+            },
+            reminder: Reminder::default(),
+            artifact: None,
             published: 0,
         }
     }
@@ -102,49 +107,52 @@ impl Progress {
                 "cursor": status.started_at.as_ref().map(|cursor| cursor.sequence.get()),
                 "log_last": status.log_last.get(),
             });
-            merge(&mut line, for_programs(status));
+            json::merge(&mut line, json::plan(status));
             return self.output.object(&line);
         }
         self.say(&format!(
             "{}: the bucket {bucket}, at {} now, into {state_dir} ({engine})",
-            for_people(status),
+            words::plan(status),
             status.log_last
         ));
         Ok(())
     }
 
-    /// The state that need not be told when it is the first: how the replica begins has been said in words.
-    pub(crate) fn told(&self) -> Option<State> {
-        (!self.output.is_json()).then_some(State::Filling)
+    /// Whether it is in another state than was told, or for another reason.
+    pub(crate) fn is_news(&self, status: &Status) -> bool {
+        self.news.is_news(status)
     }
 
-    /// The state has changed.
+    /// The state has changed, or the reason for it.
     pub(crate) fn changed(&mut self, status: &Status) -> Result<(), Failure> {
+        let before = self.news.told(status);
         if self.output.is_json() {
             return self.status_line("status", status);
         }
-        if self.was == Some(State::Bootstrapping)
-            && let Some(line) = told_bootstrap(status)
-        {
-            self.say(&line);
-        }
-        self.was = Some(status.state);
+        self.artifacts(before, status);
+        self.reminder.begin(status);
         if self.bar.is_some() {
             self.draw(status);
-            if let Some(error) = &status.error {
-                self.say(&format!("{}: {}", status.state, chain(error)));
+            if let Some(why) = status.why() {
+                let since = clock_time(self.clock.since(status));
+                self.say(&format!("{} since {since}: {why}", status.state));
             }
             return Ok(());
         }
-        let position = status.position();
-        let error = status.error.as_ref().map(|error| format!(": {}", chain(error)));
-        self.say(&format!(
-            "{} at {position} of {}{}{}",
-            status.state,
-            status.log_last,
-            told_exports(status),
-            error.unwrap_or_default()
-        ));
+        let line = match status.why() {
+            Some(why) => {
+                let since = clock_time(self.clock.since(status));
+                format!("{}{} since {since}: {why}", status.state, words::at(status))
+            }
+            None => format!(
+                "{}{}{}{}",
+                status.state,
+                words::at(status),
+                words::after(before, status),
+                words::exports(status)
+            ),
+        };
+        self.say(&line);
         Ok(())
     }
 
@@ -164,6 +172,17 @@ impl Progress {
             if let Some(cursor) = exports.and_then(|exports| exports.cursor.as_ref()) {
                 self.say(&format!("exported {}", cursor.sequence));
             }
+        }
+        if self.reminder.is_due(status)
+            && let Some(why) = status.why()
+        {
+            let since = clock_time(self.clock.since(status));
+            let so_far = human_time(status.since.elapsed());
+            self.say(&format!(
+                "still {}{} since {since} (for {so_far}): {why}",
+                status.state,
+                words::at(status)
+            ));
         }
         Ok(())
     }
@@ -187,61 +206,40 @@ impl Progress {
             status.changes,
             human_bytes(status.bytes),
             self.started.elapsed().as_secs_f64(),
-            told_exports(status)
+            words::exports(status)
         ));
         Ok(())
     }
 
+    /// Tells of an artifact that the table was filled from, or why of none.
+    fn artifacts(&mut self, before: Option<(State, Instant)>, status: &Status) {
+        let done = status.bootstrap.as_ref().and_then(|at| at.done.as_ref());
+        match done.filter(|done| self.artifact.as_ref() != Some(&done.id)) {
+            Some(done) => {
+                self.artifact = Some(done.id);
+                self.say(&words::filled(done));
+            }
+            None => {
+                if let Some(line) = words::without_artifact(before, status) {
+                    self.say(&line);
+                }
+            }
+        }
+    }
+
     fn status_line(&mut self, event: &str, status: &Status) -> Result<(), Failure> {
-        let mut line = json!({
-            "event": event,
-            "state": status.state.as_str(),
-            "cursor": status.cursor.as_ref().map(|cursor| cursor.sequence.get()),
-            "caught_up": status.caught_up.map(Sequence::get),
-            "log_last": status.log_last.get(),
-            "lag": status.lag(),
-            "rate": (status.rate * 10.0).round() / 10.0,
-            "changes": status.changes,
-            "bytes": status.bytes,
-            "read": status.received,
-            "restarts": status.restarts,
-            "seconds": (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-        });
-        if let Some(error) = &status.error {
-            merge(&mut line, json!({ "error": chain(error) }));
-        }
-        if let Some(bootstrap) = &status.bootstrap {
-            merge(&mut line, json!({ "bootstrap": of_bootstrap(bootstrap) }));
-        }
-        if let Some(exports) = &status.exports {
-            merge(&mut line, json!({ "exports": of_exports(exports) }));
-        }
-        self.output.object(&line)
+        let since = self.clock.since(status);
+        self.output
+            .object(&json::status(event, status, since, self.started))
     }
 
     fn draw(&mut self, status: &Status) {
         let Some(bar) = &self.bar else { return };
-        let rate = status.rate;
         bar.set_prefix(status.state.as_str());
-        let fetching = status.bootstrap.as_ref().and_then(|bootstrap| bootstrap.progress);
-        if let Some(at) = fetching.filter(|_| status.state == State::Bootstrapping) {
-            bar.set_length(at.bytes_total);
-            bar.set_position(at.bytes);
-            let (bytes, of) = (human_bytes(at.bytes), human_bytes(at.bytes_total));
-            bar.set_message(format!(
-                "{bytes} of {of}, {} of at most {} rows",
-                at.rows, at.rows_total
-            ));
-            return;
-        }
-        bar.set_length(status.log_last.get());
-        bar.set_position(status.position().get());
-        bar.set_message(format!(
-            "lag {}, {rate:.0}/s, {}{}",
-            status.lag(),
-            human_bytes(status.bytes),
-            told_exports(status)
-        ));
+        let (position, length, message) = words::bar(status);
+        bar.set_length(length);
+        bar.set_position(position);
+        bar.set_message(message);
     }
 
     /// A line of its own, above the bar if there is one.
@@ -253,74 +251,9 @@ impl Progress {
     }
 }
 
-fn of_bootstrap(bootstrap: &BootstrapStatus) -> Value {
-    let progress = bootstrap.progress.as_ref();
-    let done = bootstrap.done.as_ref();
-    json!({
-        "bytes": progress.map(|at| at.bytes),
-        "bytes_total": progress.map(|at| at.bytes_total),
-        "rows": progress.map(|at| at.rows),
-        "artifact": done.map(|done| done.id),
-        "fetched_bytes": done.map(|done| done.fetched.bytes),
-        "error": bootstrap.error.as_deref().map(|error| chain(error)),
-    })
-}
-
-fn of_exports(exports: &ExportStatus) -> Value {
-    json!({
-        "sequence": exports.cursor.as_ref().map(|cursor| cursor.sequence.get()),
-        "age_seconds": exports.published_at.map(|at| at.elapsed().as_secs()),
-        "published": exports.published,
-        "rounds": exports.rounds,
-        "skipped": exports.skipped,
-        "error": exports.error.as_deref().map(|error| chain(error)),
-    })
-}
-
-/// The last export, and what became of the one after it, for the end of a line.
-fn told_exports(status: &Status) -> String {
-    let Some(exports) = &status.exports else {
-        return String::new();
-    };
-    let last = match (&exports.cursor, exports.published_at) {
-        (Some(cursor), Some(at)) => {
-            format!(", exported {} {} ago", cursor.sequence, human_time(at.elapsed()))
-        }
-        _ if exports.rounds + exports.skipped > 0 => ", exported by others".to_owned(),
-        _ => String::new(),
-    };
-    let failed = if exports.error.is_some() {
-        ", the last export failed"
-    } else {
-        ""
-    };
-    format!("{last}{failed}")
-}
-
-/// What an artifact has brought.
-fn told_bootstrap(status: &Status) -> Option<String> {
-    let bootstrap = status.bootstrap.as_ref()?;
-    if let Some(done) = &bootstrap.done {
-        return Some(format!(
-            "began with the artifact {}: {} rows, {} fetched",
-            done.id,
-            done.rows,
-            human_bytes(done.fetched.bytes)
-        ));
-    }
-    let error = bootstrap.error.as_deref()?;
-    Some(format!("without an artifact: {}", chain(error)))
-}
-
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>8} [{wide_bar}] {pos}/{len} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
-}
-
-fn merge(object: &mut Value, more: Value) {
-    if let (Value::Object(object), Value::Object(more)) = (object, more) {
-        object.extend(more);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use alluvium::{Binding, Cursor, EngineTable, Filter, KeyRange, Sequence, Table as _, TableStats};
+use alluvium::{Binding, Cursor, EngineTable, Filter, KeyRange, Mode, Sequence, Table as _, TableStats};
 use serde_json::{Value, json};
 
 use crate::args::{GetArgs, ScanArgs, StatusArgs};
@@ -47,6 +47,7 @@ pub(crate) fn status(args: &StatusArgs, output: Output) -> Result<(), Failure> {
             engine: engine.name(),
             table: table.map(|table| table.name().to_owned()),
             binding: table.and_then(EngineTable::binding),
+            evicts: table.is_some_and(EngineTable::has_evicted),
             cursor: table.and_then(EngineTable::cursor),
             stats: match table {
                 Some(table) => table.stats()?,
@@ -73,6 +74,8 @@ struct Facts {
     engine: &'static str,
     table: Option<String>,
     binding: Option<Binding>,
+    /// Whether the table ever saw that its log can evict.
+    evicts: bool,
     cursor: Option<Cursor>,
     stats: TableStats,
 }
@@ -84,6 +87,10 @@ impl Facts {
 
     fn bucket(&self) -> Option<&str> {
         self.log()?.strip_prefix(BUCKET_PREFIX)
+    }
+
+    fn mode(&self) -> Option<Mode> {
+        Some(self.binding.as_ref()?.mode)
     }
 
     fn scope(&self) -> Option<Vec<&str>> {
@@ -101,6 +108,8 @@ impl Facts {
             "log": self.log(),
             "log_created": cursor.map(|cursor| rfc3339(cursor.log.created)),
             "scope": self.scope(),
+            "mode": self.mode().map(|mode| mode.to_string()),
+            "evicts": self.evicts,
             "cursor": cursor.map(|cursor| cursor.sequence.get()),
             "cursor_timestamp": cursor.map(|cursor| rfc3339(cursor.timestamp)),
             "rows": self.stats.rows,
@@ -125,11 +134,17 @@ impl Facts {
             None => "not tracked".to_owned(),
         };
         let scope = self.scope().unwrap_or_default().join(", ");
+        let mode = match self.mode() {
+            Some(mode) if self.evicts => format!("{mode}, of a log that evicts or once did"),
+            Some(mode) => mode.to_string(),
+            None => "none yet".to_owned(),
+        };
         vec![
             ("state", state.to_string()),
             ("engine", self.engine.to_owned()),
             log,
             ("scope", scope),
+            ("mode", mode),
             ("cursor", cursor),
             ("rows", format!("about {}", self.stats.rows)),
             ("on disk", human_bytes(self.stats.disk_bytes)),

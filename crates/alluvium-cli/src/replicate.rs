@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium::{
-    BackendOptions, EngineBackend, Log, Replica, Scope, StateBackend as _, StateConfig, Status, Table,
+    BackendOptions, EngineBackend, Log, Mode, Replica, Scope, StateBackend as _, StateConfig, Status, Table,
 };
 use tokio::runtime;
 use tokio::task::spawn_blocking;
@@ -111,9 +111,13 @@ impl Task<'_> {
         };
         let mut progress = Progress::new(output, verbose, subject);
 
+        let mode = self.mode(table.as_ref())?;
         // The state was opened with the durability that was asked for: each commit has it already.
-        let replica =
-            Replica::builder(Arc::clone(&self.log), table).scope(Scope::from(self.args.scope.clone()));
+        let replica = Replica::builder(Arc::clone(&self.log), table)
+            .scope(Scope::from(self.args.scope.clone()))
+            .mode(mode)
+            .bounds_every(self.args.bounds_every)
+            .serve_when_refused(self.args.serve_when_refused);
         let replica = self.fleet.join(replica).start().await?;
         let told = match progress.begin(&replica.status()) {
             Ok(()) => {
@@ -133,6 +137,23 @@ impl Task<'_> {
         stopped.and(told).and(ended)
     }
 
+    /// The mode that was asked for, or the one that the table has. Of a table of another bucket it is told elsewhere.
+    fn mode(&self, table: &dyn Table) -> Result<Mode, Failure> {
+        let asked = self.args.mode.map(Mode::from);
+        let binding = table.binding().filter(|binding| binding.log == self.log.name());
+        let Some(held) = binding.map(|binding| binding.mode) else {
+            return Ok(asked.unwrap_or_default());
+        };
+        match asked {
+            Some(asked) if asked != held => Err(Failure::OtherMode {
+                state: self.args.state.state.to_string(),
+                held,
+                asked,
+            }),
+            Some(_) | None => Ok(held),
+        }
+    }
+
     /// Tells of the replica until there is reason to stop it: a signal, its own end, having caught up if that was
     /// asked for, or that nobody reads what is told.
     async fn watch(
@@ -147,15 +168,13 @@ impl Task<'_> {
         let mut status = replica.watch_status();
         let mut ticks = interval(progress.interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut state = progress.told();
         loop {
-            let (entered, over) = {
+            let (news, over) = {
                 let status = status.borrow_and_update();
-                let entered = (state != Some(status.state)).then(|| status.clone());
-                state = Some(status.state);
-                (entered, done(&status))
+                let is_news = !status.state.is_over() && progress.is_news(&status);
+                (is_news.then(|| status.clone()), done(&status))
             };
-            if let Some(status) = entered.filter(|status| !status.state.is_over()) {
+            if let Some(status) = news {
                 progress.changed(&status)?;
             }
             if over {

@@ -44,6 +44,16 @@ fn wrong_usage_is_exit_code_2() {
             "--js-api-prefix",
             "b",
         ],
+        &["replicate", "--bucket", "b", "--state", "d", "--mode", "copy"],
+        &[
+            "replicate",
+            "--bucket",
+            "b",
+            "--state",
+            "d",
+            "--bounds-every",
+            "50ms",
+        ],
         &["scan", "--state", "d", "--limit", "-1"],
         &["completions", "tcsh"],
     ] {

@@ -142,8 +142,9 @@ pub(crate) struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Artifacts")]
 pub(crate) struct FleetArgs {
-    /// Begin with an artifact from this object store when the state is empty or far behind: `file:///DIR`,
-    /// `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `gs://BUCKET/PREFIX`.
+    /// Begin with an artifact from this object store when the state is empty or far behind, and take one when the bucket
+    /// does not hold any more what the state lacks: `file:///DIR`, `s3://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or
+    /// `gs://BUCKET/PREFIX`.
     #[arg(long, value_name = "URL", requires = "key")]
     pub(crate) store: Option<Place>,
 

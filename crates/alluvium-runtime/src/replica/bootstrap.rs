@@ -69,7 +69,13 @@ impl ReplicaBootstrap {
         let newest = self.bootstrap.newest(&mut skipped).await;
         self.attempts().skipped = skipped;
         match newest {
-            Ok(newest) => Ok(Some(newest)),
+            Ok(newest) => {
+                tell(&self.status, |status| {
+                    let was_none = matches!(status.error.as_deref(), Some(BootstrapError::NoArtifact { .. }));
+                    status.error.take_if(|_| was_none);
+                });
+                Ok(Some(newest))
+            }
             Err(error @ BootstrapError::NoArtifact { .. }) => {
                 tell(&self.status, |status| status.error = Some(Arc::new(error)));
                 Ok(None)

@@ -1,3 +1,5 @@
+//! Which state it is, since when, and what reason is given for it.
+
 use alluvium_core::{Hindrance, LogError, LogIdentity, Timestamp};
 
 use super::*;
