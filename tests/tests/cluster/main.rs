@@ -7,6 +7,7 @@ mod follow;
 mod followers;
 mod lagging;
 mod leases;
+mod starts;
 mod suite;
 mod worker;
 mod writer;
