@@ -109,7 +109,10 @@ async fn a_start_while_leaders_change_or_a_node_is_alone_reads_on() {
     };
     assert!(told.state.last_sequence < last.get(), "{:?}", told.state);
     for place in &places {
-        let error = place.start().await.expect_err("nobody can tell where the log ends");
+        let error = place
+            .start()
+            .await
+            .expect_err("nobody can tell where the log ends");
         assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}");
     }
     for &node in &others {

@@ -16,7 +16,7 @@ async fn put_back(scene: &mut Scene, (backup, history): (Backup, History)) {
     let client = scene.server.client().await;
     scene.delete_stream().await;
     backup.put_back(&client, "KV_b").await;
-    scene.history = history;
+    scene.holds(history);
 }
 
 async fn while_it_is_stopped(then: Then) {

@@ -40,6 +40,8 @@ pub(crate) struct Scene {
     home: StateHome,
     transport: Arc<dyn Transport>,
     scratch: tempfile::TempDir,
+    /// What the bucket has held ever since somebody could look.
+    held: Rows,
     /// Every key that was ever written.
     keys: BTreeSet<String>,
     writes: u32,
@@ -73,6 +75,7 @@ impl Scene {
             engine,
             home: StateHome::new(engine),
             scratch: tempfile::tempdir().expect("a temporary directory"),
+            held: Rows::new(),
             keys: BTreeSet::new(),
             writes: 0,
         }
@@ -178,7 +181,13 @@ impl Scene {
     /// Makes the stream once more.
     pub(crate) async fn create_stream(&mut self) {
         self.bucket = Bucket::of_stream(&self.server, "b", self.kind.config()).await;
-        self.history = History::default();
+        self.holds(History::default());
+    }
+
+    /// What was written after this is lost.
+    pub(crate) fn holds(&mut self, history: History) {
+        self.held = history.rows();
+        self.history = history;
     }
 
     /// A follower that starts, through a client of this address.
@@ -256,6 +265,7 @@ impl Scene {
     /// to the log, and what comes of it.
     pub(crate) async fn find_at_a_start(mut self, cause: ReconcileReason) {
         let expected = self.kind.expected(cause);
+        self.held = self.history.rows();
         let before = self.home.stored_rows().await;
         if let Plan::Refuse(reason) = &expected {
             let (_state, table) = open_table(&self.home.path(), self.engine).await;
@@ -291,7 +301,6 @@ impl Scene {
                 planned || restored && matches!(expected, Plan::Restore { .. })
             })
             .await;
-        let held = self.history.rows();
         // Others write meanwhile.
         let mut last = Sequence::ZERO;
         for number in 100..120 {
@@ -323,7 +332,7 @@ impl Scene {
         }
         let Ended { plans, seen } = follower.end().await;
         assert!(plans.iter().any(|plan| is_plan(plan, expected)), "{plans:?}");
-        seen.never_went_back(&self.history, &held);
+        seen.never_went_back(&self.history, &self.held);
     }
 }
 

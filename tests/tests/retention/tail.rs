@@ -27,7 +27,7 @@ async fn lose(scene: &mut Scene, Files(copy, history): Files) {
     fs::remove_dir_all(scene.server.store_dir()).unwrap();
     copy_tree(copy.path(), &scene.server.store_dir());
     scene.server.restart().await;
-    scene.history = history;
+    scene.holds(history);
 }
 
 async fn while_it_is_stopped(then: Then, cause: ReconcileReason) {
