@@ -121,6 +121,9 @@ impl Applier {
                 }
                 Work::EndReconcile(cursor, delete, tell) => {
                     if let Some(reconcile) = reconcile.take() {
+                        if reconcile.has_evicted() {
+                            self.remember_eviction()?;
+                        }
                         let _ = tell.send(self.end_reconcile(reconcile, &cursor, delete)?);
                     }
                 }
@@ -148,13 +151,7 @@ impl Applier {
                         known.learn(self.table.as_ref(), markers, complete)?;
                     }
                 }
-                Work::RememberEviction => {
-                    self.table.remember_eviction()?;
-                    self.table.sync()?;
-                    if !self.forgets() {
-                        self.newcomers = None;
-                    }
-                }
+                Work::RememberEviction => self.remember_eviction()?,
                 Work::Load(load) => {
                     if let Some(cursor) = load(self.table.as_ref()) {
                         self.make_durable()?;
@@ -217,6 +214,15 @@ impl Applier {
         Ok(())
     }
 
+    fn remember_eviction(&mut self) -> Result<(), ReplicaError> {
+        self.table.remember_eviction()?;
+        self.table.sync()?;
+        if !self.forgets() {
+            self.newcomers = None;
+        }
+        Ok(())
+    }
+
     /// Whether what the log holds no more is to be forgotten. An archive remembers when that no longer is so.
     fn forgets(&self) -> bool {
         self.mode == Mode::Mirror || !self.table.has_evicted()
@@ -266,6 +272,7 @@ impl Applier {
         delete: bool,
     ) -> Result<Ending, ReplicaError> {
         let table = Arc::clone(&self.table);
+        let delete = delete && self.forgets();
         let ending = reconcile.end(table.as_ref(), cursor, delete, |vanished| self.amend(vanished))?;
         if ending != Ending::Whole {
             return Ok(ending);

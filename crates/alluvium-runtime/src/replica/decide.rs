@@ -235,7 +235,7 @@ impl Driver {
             cursor: table.cursor.as_ref(),
             has_rows: table.has_rows,
             has_evicted: table.has_evicted,
-            vanished: false,
+            vanished: *self.vanished.borrow(),
             bounds: &found.bounds,
             at_cursor: found.at_cursor,
             newest,
@@ -284,6 +284,14 @@ impl Driver {
         }
         // Of several gaps it may be a later one; what lies between is applied again then, which changes nothing.
         Ok(Some(index))
+    }
+
+    pub(super) fn vanished(&self) -> LogError {
+        LogError::Unavailable {
+            log: self.log.name().to_owned(),
+            doing: "reading",
+            source: "the last messages of keys are gone, and those before them are the last again".into(),
+        }
     }
 
     pub(super) fn evicted_unread(&self) -> LogError {

@@ -42,6 +42,8 @@ pub(super) struct Driver {
     pub(super) following: Mutex<Following>,
     /// What was found at the last look at the log.
     pub(super) surveys: watch::Sender<Option<Survey>>,
+    /// Whether rows were found that only a reconcile puts right.
+    pub(super) vanished: watch::Sender<bool>,
     pub(super) serve_when_refused: bool,
     pub(super) missing_for: Duration,
     /// Since when the log is not there.
@@ -220,6 +222,8 @@ impl Driver {
     /// Takes a course until it ends.
     async fn take(&self, course: Course) -> Interruption {
         self.follows(None);
+        // It has been decided on.
+        self.vanished.send_replace(false);
         if let Some(bootstrap) = &self.bootstrap {
             bootstrap.over().await;
         }
@@ -251,11 +255,16 @@ impl Driver {
         self.still_the_same(log).await?;
         self.follows(Some(log));
         let mut position = from.previous();
+        let mut vanished = self.vanished.subscribe();
         for pieces in 1_u64.. {
             if pieces.is_multiple_of(PIECES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let mut piece = self.receive(&mut stream).await;
+            let mut piece = tokio::select! {
+                piece = self.receive(&mut stream) => piece,
+                // An error would mean that there is no driver.
+                _ = vanished.wait_for(|vanished| *vanished) => return Err(self.vanished().into()),
+            };
             if let Some(lost) = self.overrun(position, &piece.changes).await? {
                 // What comes before it is in order.
                 piece.changes.truncate(lost);

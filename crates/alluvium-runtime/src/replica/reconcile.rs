@@ -23,6 +23,7 @@ pub(super) struct Reconcile {
     live: ListedSet,
     /// Keys that the log holds a message of, wherever that stands.
     spared: HashSet<Bytes>,
+    has_evicted: bool,
 }
 
 /// What was found of the table when the listing was complete.
@@ -49,6 +50,7 @@ impl Reconcile {
             mode,
             live: ListedSet::new(),
             spared: HashSet::new(),
+            has_evicted: false,
         }
     }
 
@@ -61,6 +63,7 @@ impl Reconcile {
         let mut differing = Vec::new();
         for listed in listed {
             if listed.deleted.is_some_and(|reason| self.keeps(reason)) {
+                self.has_evicted = true;
                 self.spare(&listed.key);
                 continue;
             }
@@ -90,6 +93,7 @@ impl Reconcile {
             if let Operation::Delete(reason) = change.operation
                 && self.keeps(reason)
             {
+                self.has_evicted = true;
                 self.spare(&change.key);
                 continue;
             }
@@ -109,6 +113,11 @@ impl Reconcile {
             }
         }
         Ok(differing)
+    }
+
+    /// Whether what was listed tells that the log has evicted something that an archive keeps, whatever it says that it may.
+    pub(super) fn has_evicted(&self) -> bool {
+        self.has_evicted
     }
 
     /// Whether the table keeps the row of a key that went for this reason.

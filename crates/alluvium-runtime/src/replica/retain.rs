@@ -6,9 +6,12 @@
 //!
 //! 1. Rows below the first sequence are gone, once the table has come to the end that the log had at that look.
 //! 2. Nothing else is gone if the log still ends where it did and holds as many messages; or if it holds as many keys as
-//!    changes, evictions and the count before make it hold.
+//!    changes, evictions and the count before make it hold, each of them one message.
 //! 3. Otherwise the log is listed, without values, and rows that it does not list are gone. That takes at most a twentieth of
 //!    the time, however much is written.
+//!
+//! Where the log keeps a history, the message before one that is gone is the last of its key again. Its value has to be fetched: the
+//! table is reconciled.
 //!
 //! No row goes while a newer message of its key may be on its way, and the cursor stays where it is. None of an archive goes
 //! before the log was asked, after it was found gone, whether it may evict by now.
@@ -142,7 +145,7 @@ impl Driver {
             return Ok(());
         }
         let begun = Instant::now();
-        let is_whole = self.verify(&bounds.log).await?;
+        let is_whole = self.verify(keeper, survey).await?;
         if is_whole {
             keeper.not_before = Instant::now() + begun.elapsed() * REST;
         }
@@ -181,17 +184,17 @@ impl Driver {
         if base.last == bounds.last && base.messages == bounds.messages {
             return Ok(true);
         }
-        // The log counts the keys of every scope.
-        let (true, Some(keys), Some(before), Some(came)) =
-            (self.scope.is_all(), survey.keys, base.keys, came)
-        else {
+        // The log counts the keys of every scope. One that it holds several messages of does not go with the last of them.
+        let counts = self.scope.is_all() && has_one_of_each(survey);
+        let (true, Some(keys), Some(before), Some(came)) = (counts, survey.keys, base.keys, came) else {
             return Ok(false);
         };
         Ok(keys >= before + came)
     }
 
     /// Lists the log, and has the table forget the rows that are not listed. Whether that were all of them.
-    async fn verify(&self, log: &LogIdentity) -> Result<bool, Interruption> {
+    async fn verify(&self, keeper: &Keeper, survey: &Survey) -> Result<bool, Interruption> {
+        let log = &survey.bounds.log;
         let (mut messages, mut markers) = (ListedSet::new(), Vec::new());
         let mut stream = self.log.list(&self.scope).await?;
         self.still_the_same(log).await?;
@@ -227,8 +230,15 @@ impl Driver {
             .map_err(|_| ReplicaError::ShutDown)??;
         let is_whole = rows.len() < forget::MOST;
         // A message may have moved past the end of the listing when its key was written again.
-        if !rows.is_empty() && self.log.bounds().await?.last > complete {
-            rows = self.still_gone(rows).await?;
+        let looks_again = !has_one_of_each(survey) || self.log.bounds().await?.last > complete;
+        if !rows.is_empty() && looks_again {
+            let Some(gone) = self.still_gone(rows).await? else {
+                if self.following() == keeper.following {
+                    self.vanished.send_replace(true);
+                }
+                return Ok(false);
+            };
+            rows = gone;
         }
         if rows.is_empty() {
             return Ok(is_whole);
@@ -241,17 +251,25 @@ impl Driver {
         Ok(self.forget(rows, log).await?.is_some() && is_whole)
     }
 
-    /// Those whose keys the log holds nothing of.
-    async fn still_gone(&self, rows: Vec<RowAt>) -> Result<Vec<RowAt>, Interruption> {
+    /// Those whose keys the log holds no value of. Nothing if it holds an older one of some.
+    async fn still_gone(&self, rows: Vec<RowAt>) -> Result<Option<Vec<RowAt>>, Interruption> {
         let mut gone = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let mut some: Vec<RowAt> = rows.by_ref().take(AGAIN).collect();
             let held = self.list_keys(some.iter().map(|row| &row.key)).await?;
-            some.retain(|row| !held.iter().any(|listed| listed.key == row.key));
+            let of_row = |row: &RowAt| held.iter().rfind(|listed| listed.key == row.key);
+            let is_back = |listed: &Listed, row: &RowAt| listed.sequence < row.sequence;
+            let older = some
+                .iter()
+                .filter_map(|row| of_row(row).filter(|listed| is_back(listed, row)));
+            if older.into_iter().any(|listed| listed.deleted.is_none()) {
+                return Ok(None);
+            }
+            some.retain(|row| of_row(row).is_none_or(|listed| is_back(listed, row)));
             gone.append(&mut some);
         }
-        Ok(gone)
+        Ok(Some(gone))
     }
 
     /// What the log holds of some keys. A key that is no subject is none of a log's.
@@ -325,4 +343,9 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whether the log never holds more than one message of a key.
+fn has_one_of_each(survey: &Survey) -> bool {
+    survey.bounds.retention.history == Some(1)
 }

@@ -1,117 +1,19 @@
 //! An archive forgets what was purged without a marker while its log never evicts, and nothing of it once the log may evict.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alluvium_core::{
-    Bounds, Change, DeleteReason, KeyStream, ListEvent, ListStream, Listed, Log, LogError, LogStream, Mode,
-    Retention, Scope, Sequence, Survey, Table,
+    Change, DeleteReason, Listed, Log, Mode, ReconcileReason, RefuseReason, Retention, Scope, Sequence, Table,
 };
 use alluvium_memory::MemoryLog;
-use alluvium_runtime::Replica;
-use async_trait::async_trait;
-use futures_util::StreamExt as _;
+use alluvium_runtime::{Replica, ReplicaError};
 
+use super::stepped::Stepped;
 use super::{rows, table, truth};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-
-type Act = Box<dyn FnOnce() + Send>;
-
-/// A log to which something happens at one step of what a replica asks it, be it in the middle of an answer.
-struct Stepped {
-    log: MemoryLog,
-    /// Whether the steps count yet.
-    is_armed: AtomicBool,
-    steps: AtomicU64,
-    /// Whether they are steps, too. They come while the applying thread is at work.
-    surveys_are_steps: bool,
-    surveys: AtomicU64,
-    act: Mutex<Option<(u64, Act)>>,
-    /// What each listing has beside what the log holds.
-    also_lists: Option<Listed>,
-}
-
-impl Stepped {
-    fn new(log: &MemoryLog) -> Self {
-        Self {
-            log: log.clone(),
-            is_armed: AtomicBool::new(false),
-            steps: AtomicU64::new(0),
-            surveys_are_steps: true,
-            surveys: AtomicU64::new(0),
-            act: Mutex::new(None),
-            also_lists: None,
-        }
-    }
-
-    fn step(&self) {
-        if !self.is_armed.load(Ordering::SeqCst) {
-            return;
-        }
-        let step = self.steps.fetch_add(1, Ordering::SeqCst);
-        let mut act = self.act.lock().unwrap();
-        if let Some((_, act)) = act.take_if(|(at, _)| *at == step) {
-            act();
-        }
-    }
-
-    fn has_acted(&self) -> bool {
-        self.act.lock().unwrap().is_none()
-    }
-}
-
-#[async_trait]
-impl Log for Stepped {
-    fn name(&self) -> &str {
-        self.log.name()
-    }
-
-    /// As a server does: what it may evict is looked up first, and what it holds after that.
-    async fn bounds(&self) -> Result<Bounds, LogError> {
-        self.step();
-        let retention = self.log.bounds().await?.retention;
-        self.step();
-        let bounds = self.log.bounds().await?;
-        Ok(Bounds { retention, ..bounds })
-    }
-
-    async fn survey(&self) -> Result<Survey, LogError> {
-        let bounds = if self.surveys_are_steps {
-            self.bounds().await?
-        } else {
-            self.log.bounds().await?
-        };
-        let keys = self.log.survey().await?.keys;
-        self.surveys.fetch_add(1, Ordering::SeqCst);
-        Ok(Survey { bounds, keys })
-    }
-
-    async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
-        self.log.read(from, scope).await
-    }
-
-    async fn current(&self, scope: &Scope) -> Result<LogStream, LogError> {
-        self.log.current(scope).await
-    }
-
-    async fn list(&self, scope: &Scope) -> Result<ListStream, LogError> {
-        self.step();
-        let listed = self.log.list(scope).await?;
-        self.step();
-        let also = self.also_lists.clone().map(|also| Ok(ListEvent::Key(also)));
-        Ok(Box::pin(futures_util::stream::iter(also).chain(listed)))
-    }
-
-    async fn keys(&self, scope: &Scope) -> Result<KeyStream, LogError> {
-        self.log.keys(scope).await
-    }
-
-    async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
-        self.log.message_at(sequence).await
-    }
-}
 
 /// A running archive.
 struct Archive {
@@ -328,33 +230,85 @@ async fn a_log_that_no_longer_evicts_takes_nothing_from_an_archive_that_saw_it()
     archive.stop().await;
 }
 
+/// A log that lists the marker of an expiry of a key, though it says that it never evicts.
+fn with_a_marker(log: &MemoryLog, key: &'static str, at: &Change) -> Stepped {
+    let expired = Listed {
+        key: key.into(),
+        sequence: at.sequence,
+        timestamp: at.timestamp,
+        deleted: Some(DeleteReason::Expired),
+    };
+    Stepped {
+        also_lists: Some(expired),
+        ..Stepped::new(log)
+    }
+}
+
 #[tokio::test]
 async fn a_marker_of_an_expiry_tells_that_the_log_evicts() {
     let log = filled(20);
+    let table = Archive::start(Stepped::new(&log), table()).await.stop().await;
     log.remove(Sequence::new(10));
-    let table = Archive::start(Stepped::new(&filled(20)), table())
-        .await
-        .stop()
-        .await;
-    let expired = Listed {
-        key: "k10".into(),
-        sequence: Sequence::new(20),
-        timestamp: log
-            .message_at(Sequence::new(20))
-            .await
-            .unwrap()
-            .unwrap()
-            .timestamp,
-        deleted: Some(DeleteReason::Expired),
-    };
-    let stepped = Stepped {
-        also_lists: Some(expired),
-        ..Stepped::new(&log)
-    };
-    let archive = Archive::start(stepped, table).await;
+    let last = log.message_at(Sequence::new(20)).await.unwrap().unwrap();
+    let archive = Archive::start(with_a_marker(&log, "k10", &last), table).await;
     let remembers = async || archive.table.has_evicted();
     archive.until("it is remembered", remembers).await;
     archive.looks(3).await;
     assert!(archive.has("k10"));
+    archive.stop().await;
+}
+
+#[tokio::test]
+async fn a_repair_that_meets_a_marker_of_an_expiry_keeps_the_row() {
+    let log = filled(20);
+    let table = Archive::start(Stepped::new(&log), table()).await.stop().await;
+    table.amend(&[]).unwrap();
+    log.remove(Sequence::new(10));
+    let last = log.message_at(Sequence::new(20)).await.unwrap().unwrap();
+    let archive = Archive::start(with_a_marker(&log, "k10", &last), table).await;
+    assert!(archive.has("k10"));
+    assert!(archive.table.has_evicted());
+    archive.stop().await;
+}
+
+/// Its row is newer than the end of the log, and no other listing ever tells what it is.
+#[tokio::test]
+async fn a_repair_that_meets_a_marker_of_an_expiry_before_a_lost_row_ends() {
+    let log = filled(20);
+    log.put("k10", "lost");
+    let table = Archive::start(Stepped::new(&log), table()).await.stop().await;
+    log.cut_after(Sequence::new(20));
+    let last = log.message_at(Sequence::new(20)).await.unwrap().unwrap();
+    let log = Arc::new(with_a_marker(&log, "k10", &last));
+    let replica = Replica::builder(log, Arc::clone(&table)).mode(Mode::Archive);
+    let replica = replica.start().await.unwrap();
+    let stopped = tokio::time::timeout(PATIENCE, replica.stopped()).await;
+    let Ok(Err(ReplicaError::Refused(RefuseReason::Archive { cause, .. }))) = stopped else {
+        panic!("{stopped:?}: {:?}", replica.status())
+    };
+    assert_eq!(cause, ReconcileReason::Interrupted);
+    assert_eq!(table.get(b"k10").unwrap().unwrap().value, "lost");
+}
+
+#[tokio::test]
+async fn what_a_history_holds_before_what_is_gone_is_the_last_again() {
+    let log = MemoryLog::with_history("l", 5);
+    for value in ["1", "2"] {
+        for key in 1..=20 {
+            log.put(format!("k{key}"), value);
+        }
+    }
+    log.put("once", "1");
+    let archive = Archive::start(Stepped::new(&log), table()).await;
+    archive.is_right().await;
+    for gone in [25, 30] {
+        // As many keys as before, and as many messages as there could be.
+        log.remove(Sequence::new(gone));
+        log.put("once", "2");
+        archive.is_right().await;
+    }
+    log.remove(Sequence::new(41));
+    archive.is_right().await;
+    assert_eq!(rows(&archive.table).len(), 21);
     archive.stop().await;
 }

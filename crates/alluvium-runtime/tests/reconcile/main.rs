@@ -4,6 +4,7 @@ mod another;
 mod archive;
 mod forgets;
 mod mirror;
+mod stepped;
 mod watched;
 
 use std::collections::BTreeMap;

@@ -137,6 +137,30 @@ async fn a_message_that_vanishes_is_found_while_others_are_written() {
 }
 
 #[tokio::test]
+async fn a_message_before_the_one_that_vanished_is_shown_again() {
+    let log = MemoryLog::with_history("l", 5);
+    for value in ["1", "2", "3"] {
+        for key in 0..10 {
+            log.put(format!("a.{key}"), value);
+        }
+    }
+    let mirror = Mirror::start(&log, Scope::all()).await;
+    mirror.is_settled().await;
+    for round in 0..5 {
+        log.remove(Sequence::new(21 + round));
+        log.put(format!("new.{round}"), "1");
+        mirror.is_right().await;
+    }
+    // The same key once more, and then for good.
+    for gone in [11, 1] {
+        log.remove(Sequence::new(gone));
+        mirror.is_right().await;
+    }
+    assert_eq!(rows(&mirror.table).len(), 14);
+    mirror.stop().await;
+}
+
+#[tokio::test]
 async fn what_vanished_while_nobody_followed_is_found() {
     let log = filled(100);
     let (watched, table) = Mirror::start(&log, Scope::all()).await.stop().await;
