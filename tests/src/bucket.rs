@@ -12,6 +12,9 @@ use crate::{NatsServer, wait};
 /// Until a server that was killed takes a value again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Until the next message comes, if there still is one.
+const NEXT: Duration = Duration::from_secs(2);
+
 /// Key to value and sequence.
 pub type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
 
@@ -124,6 +127,15 @@ impl Bucket {
     ///
     /// If the server does not answer.
     pub async fn truth(&self) -> Rows {
+        loop {
+            if let Some(rows) = self.look().await {
+                return rows;
+            }
+        }
+    }
+
+    /// What the bucket holds, unless that has expired before it came.
+    async fn look(&self) -> Option<Rows> {
         let stream = self
             .context
             .get_stream(&self.store.stream_name)
@@ -132,14 +144,14 @@ impl Bucket {
         let mut rows = Rows::new();
         let messages = stream.cached_info().state.messages;
         if messages == 0 {
-            return rows;
+            return Some(rows);
         }
         let consumer = stream
             .create_consumer(jetstream::consumer::pull::OrderedConfig::default())
             .await
             .expect("a consumer is made");
         let mut drained = consumer.messages().await.expect("the consumer is read");
-        while let Some(message) = drained.next().await {
+        while let Some(message) = tokio::time::timeout(NEXT, drained.next()).await.ok()? {
             let message = message.expect("a message");
             let (sequence, pending) = message
                 .info()
@@ -162,6 +174,6 @@ impl Bucket {
                 break;
             }
         }
-        rows
+        Some(rows)
     }
 }

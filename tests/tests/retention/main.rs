@@ -12,3 +12,4 @@ mod recreated;
 mod repair;
 mod scene;
 mod tail;
+mod written;

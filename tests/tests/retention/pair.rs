@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alluvium::{Mode, Replica, Sequence};
+use alluvium::{Mode, Replica, ReplicaError};
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::bucket::Bucket;
 use alluvium_e2e::engine::EngineKind;
 use alluvium_e2e::state::{OpenState, StateHome};
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
+
+use crate::written::Written;
 
 /// Until something comes to hold that comes to hold within a second or two on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,23 +29,28 @@ pub(crate) struct Follower {
 
 impl Follower {
     async fn start_in(home: StateHome, server: &NatsServer, mode: Mode) -> Self {
+        let started = Self::try_start_in(home, server, mode).await;
+        let started = started.expect("the replica starts");
+        tokio::time::timeout(PATIENCE, started.replica.caught_up())
+            .await
+            .expect("the replica catches up")
+            .expect("the replica goes on");
+        started
+    }
+
+    async fn try_start_in(home: StateHome, server: &NatsServer, mode: Mode) -> Result<Self, ReplicaError> {
         let (state, log, table) = home.parts(server, "b").await;
         let replica = Replica::builder(log, table)
             .mode(mode)
             .bounds_every(EVERY)
             .start()
-            .await
-            .expect("the replica starts");
-        tokio::time::timeout(PATIENCE, replica.caught_up())
-            .await
-            .expect("the replica catches up")
-            .expect("the replica goes on");
-        Self {
+            .await?;
+        Ok(Self {
             replica,
             home,
             state,
             mode,
-        }
+        })
     }
 
     /// Stops the replica, and leaves what it has for another one.
@@ -54,6 +60,28 @@ impl Follower {
         Stopped {
             home: self.home,
             mode: self.mode,
+        }
+    }
+
+    /// Waits until it holds what the bucket holds.
+    pub(crate) async fn holds_what_there_is(&self, bucket: &Bucket) {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("a text");
+        let begin = Instant::now();
+        loop {
+            let truth = bucket.truth().await.into_iter();
+            let truth: BTreeMap<_, _> = truth.map(|(key, (value, _))| (text(key), text(value))).collect();
+            let rows = self.rows();
+            if rows == truth {
+                return;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "the replica holds {:?} and the bucket {:?}; {:?}",
+                rows.keys(),
+                truth.keys(),
+                self.replica.status()
+            );
+            tokio::time::sleep(EVERY).await;
         }
     }
 
@@ -76,14 +104,17 @@ impl Stopped {
     pub(crate) async fn start(self, server: &NatsServer) -> Follower {
         Follower::start_in(self.home, server, self.mode).await
     }
+
+    pub(crate) async fn try_start(self, server: &NatsServer) -> Result<Follower, ReplicaError> {
+        Follower::try_start_in(self.home, server, self.mode).await
+    }
 }
 
-/// A bucket, a mirror and an archive of it, and everything that was written and not deleted.
+/// A bucket, and a mirror and an archive of it.
 pub(crate) struct Pair {
-    pub(crate) bucket: Bucket,
+    pub(crate) written: Written,
     pub(crate) mirror: Follower,
     pub(crate) archive: Follower,
-    kept: BTreeMap<String, String>,
 }
 
 /// The stream behind a bucket `b` that forgets nothing.
@@ -101,120 +132,88 @@ pub(crate) fn config() -> stream::Config {
 
 impl Pair {
     pub(crate) async fn start(server: &NatsServer, engine: EngineKind, config: stream::Config) -> Self {
-        let bucket = Bucket::of_stream(server, "b", config).await;
+        let bucket = Bucket::of_stream(server, "b", config.clone()).await;
         Self {
             mirror: Follower::start_in(StateHome::new(engine), server, Mode::Mirror).await,
             archive: Follower::start_in(StateHome::new(engine), server, Mode::Archive).await,
-            bucket,
-            kept: BTreeMap::new(),
+            written: Written::new(bucket, &config),
         }
     }
 
-    pub(crate) async fn put(&mut self, key: &str, value: &str) -> Sequence {
-        self.kept.insert(key.to_owned(), value.to_owned());
-        self.bucket.put(key, value).await
-    }
-
-    /// Puts so many keys of one prefix.
-    pub(crate) async fn fill(&mut self, prefix: &str, keys: u32) {
-        for key in 0..keys {
-            self.put(&format!("{prefix}.{key}"), &format!("of {prefix}"))
-                .await;
-        }
-    }
-
-    /// Puts a value that the server lets expire after a second.
-    pub(crate) async fn put_for_a_second(&mut self, key: &str) {
-        self.kept.insert(key.to_owned(), "short".to_owned());
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-TTL", "1s");
-        let subject = format!("$KV.b.{key}");
-        let publish = self
-            .bucket
-            .context
-            .publish_with_headers(subject, headers, "short".into());
-        publish.await.expect("it is sent").await.expect("it is stored");
-    }
-
-    pub(crate) async fn delete(&mut self, key: &str) -> Sequence {
-        self.kept.remove(key);
-        self.bucket.delete(key).await
-    }
-
-    /// Waits until the bucket holds so many keys.
-    pub(crate) async fn bucket_holds(&self, keys: usize) {
-        let begin = Instant::now();
-        loop {
-            let held = self.bucket.truth().await.len();
-            if held == keys {
-                return;
-            }
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "the bucket holds {held} keys and not {keys}"
-            );
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
-    /// Waits until the mirror holds what the bucket holds.
-    pub(crate) async fn mirror_holds_what_it_should(&self) {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("a text");
-        let begin = Instant::now();
-        loop {
-            let truth = self.bucket.truth().await.into_iter();
-            let truth: BTreeMap<_, _> = truth.map(|(key, (value, _))| (text(key), text(value))).collect();
-            let rows = self.mirror.rows();
-            if rows == truth {
-                return;
-            }
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "the mirror holds {:?} and the bucket {:?}; {:?}",
-                rows.keys(),
-                truth.keys(),
-                self.mirror.replica.status()
-            );
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
-    /// Waits until the mirror holds what the bucket holds, and then looks whether the archive holds everything that was
-    /// written and not deleted: it had as much time.
-    pub(crate) async fn both_hold_what_they_should(&mut self) {
-        self.mirror_holds_what_it_should().await;
-        let last = self.put("last", &self.kept.len().to_string()).await;
+    /// Waits until both have applied everything that there is now.
+    pub(crate) async fn both_come_to_the_end(&self) {
+        let last = self.written.bucket.last().await;
         for replica in [&self.archive.replica, &self.mirror.replica] {
             let there = tokio::time::timeout(PATIENCE, replica.wait_for(last)).await;
             there.expect("the replica follows").expect("the replica goes on");
         }
-        assert_eq!(self.archive.rows(), self.kept);
+    }
+
+    /// Waits until the mirror holds what the bucket holds, and the archive what it has to keep. What it keeps of what its bucket
+    /// forgot is looked at once, when the mirror has forgotten that: it had as much time.
+    pub(crate) async fn both_hold_what_they_should(&mut self) {
+        self.mirror.holds_what_there_is(&self.written.bucket).await;
+        self.written
+            .put("last", &self.written.kept.len().to_string())
+            .await;
+        self.both_come_to_the_end().await;
+        let begin = Instant::now();
+        while !self.written.evicts && self.archive.rows() != self.written.kept {
+            if begin.elapsed() > PATIENCE {
+                break;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+        assert_eq!(self.archive.rows(), self.written.kept);
     }
 
     /// Both are stopped, this is done, and both are started again.
     pub(crate) async fn while_stopped(
         self,
         server: &NatsServer,
-        done: impl AsyncFnOnce(&mut Bucket),
+        done: impl AsyncFnOnce(&mut Written),
     ) -> Self {
         let (mirror, archive) = (self.mirror.stop().await, self.archive.stop().await);
-        let mut bucket = self.bucket;
-        done(&mut bucket).await;
+        let mut written = self.written;
+        done(&mut written).await;
         Self {
             mirror: mirror.start(server).await,
             archive: archive.start(server).await,
-            bucket,
-            kept: self.kept,
+            written,
         }
     }
 
     pub(crate) async fn end(self) {
         self.mirror.stop().await;
         self.archive.stop().await;
-        self.bucket
-            .context
-            .delete_stream("KV_b")
-            .await
-            .expect("the stream goes");
+        self.written.remove_the_bucket().await;
     }
+}
+
+/// A mirror and an archive on each engine follow what is written first, and then the bucket forgets: while they run, and while
+/// they are stopped.
+pub(crate) async fn on_each(
+    config: stream::Config,
+    first: impl AsyncFn(&mut Written),
+    then: impl AsyncFn(&mut Written),
+) {
+    let run = async {
+        let server = NatsServer::start().await;
+        for engine in ENGINES {
+            for is_stopped in [false, true] {
+                let mut pair = Pair::start(&server, engine, config.clone()).await;
+                first(&mut pair.written).await;
+                pair.both_come_to_the_end().await;
+                if is_stopped {
+                    pair = pair.while_stopped(&server, &then).await;
+                } else {
+                    then(&mut pair.written).await;
+                }
+                pair.both_hold_what_they_should().await;
+                pair.end().await;
+            }
+        }
+    };
+    // It is large.
+    Box::pin(run).await;
 }
