@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use alluvium_core::{
-    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+    Bounds, Change, Holdings, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
 };
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -183,6 +183,11 @@ impl Log for FaultyLog {
 
     async fn survey(&self) -> Result<Survey, LogError> {
         self.call("surveying it", self.inner.survey()).await
+    }
+
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        let told = self.inner.holdings(most);
+        self.call("asking what it holds", told).await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

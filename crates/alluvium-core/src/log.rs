@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Change, ErrorKind, ListEvent, ListStream, Listed, Scope, Sequence, Survey, Timestamp};
+use crate::{
+    BoxError, Change, ErrorKind, Holdings, ListEvent, ListStream, Listed, Scope, Sequence, Survey, Timestamp,
+};
 
 /// Which log: its name and the instant it was created. A stream deleted and made again under the same name is
 /// another log, and no cursor of the old one means anything in it.
@@ -59,6 +61,13 @@ impl Bounds {
     /// Whether the log holds no message at all.
     pub fn is_empty(&self) -> bool {
         self.messages == 0
+    }
+
+    /// How many sequences from the first to the last have no message any more.
+    pub fn deleted(&self) -> u64 {
+        self.last
+            .distance_from(self.first.previous())
+            .saturating_sub(self.messages)
     }
 }
 
@@ -145,6 +154,17 @@ pub trait Log: Send + Sync + 'static {
             bounds: self.bounds().await?,
             keys: None,
         })
+    }
+
+    /// Which messages it holds now, told by the deleted ones. None if it cannot tell, or if more than `most` are deleted: whoever
+    /// asks [lists](Log::list) instead. Written here for logs that cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`bounds`](Log::bounds).
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        let _ = most;
+        Ok(None)
     }
 
     /// Reads from `from` on, for ever: past the last message it waits for the next.

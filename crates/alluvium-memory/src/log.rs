@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use alluvium_core::{
-    Bounds, Change, DeleteReason, Headers, KeyStream, Log, LogError, LogEvent, LogIdentity, LogStream,
-    Retention, Scope, Sequence, Survey, Timestamp,
+    Bounds, Change, DeleteReason, Headers, Holdings, KeyStream, Log, LogError, LogEvent, LogIdentity,
+    LogStream, Retention, Scope, Sequence, Survey, Timestamp,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -297,6 +297,27 @@ impl Log for MemoryLog {
             bounds: state.bounds(&self.name),
             keys: Some(state.of_keys.len() as u64),
         })
+    }
+
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        let state = self.there()?;
+        let bounds = state.bounds(&self.name);
+        if bounds.deleted() > most {
+            return Ok(None);
+        }
+        let (mut deleted, mut next) = (Vec::new(), bounds.first);
+        for held in state.messages.keys() {
+            while next < *held {
+                deleted.push(next);
+                next = next.next();
+            }
+            next = held.next();
+        }
+        while next <= bounds.last {
+            deleted.push(next);
+            next = next.next();
+        }
+        Ok(Holdings::new(bounds, deleted))
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

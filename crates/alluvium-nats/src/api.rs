@@ -154,10 +154,20 @@ impl Api {
     /// The stream's configuration and state, as a leader tells it that is one. In a cluster that has none just now, it is
     /// waited for as long as for an answer.
     pub(crate) async fn info(&self) -> Result<stream::Info, LogError> {
+        self.info_with(Bytes::new()).await
+    }
+
+    /// The same, with the sequences of the messages that were deleted between the first and the last: all of them in one answer.
+    pub(crate) async fn info_with_deleted(&self) -> Result<stream::Info, LogError> {
+        self.info_with(Bytes::from_static(br#"{"deleted_details":true}"#))
+            .await
+    }
+
+    async fn info_with(&self, details: Bytes) -> Result<stream::Info, LogError> {
         const DOING: &str = "asking for its state";
         let begin = Instant::now();
         loop {
-            let answer = self.request(DOING, "STREAM.INFO", "", Bytes::new()).await?;
+            let answer = self.request(DOING, "STREAM.INFO", "", details.clone()).await?;
             let info = answer.map_err(|error| self.api_error(DOING, error))?;
             match authority::doubt(&info) {
                 None => return Ok(info),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alluvium_core::{
-    Bounds, Change, KeyStream, ListEvent, ListStream, Listed, LogError, LogEvent, LogStream, Retention,
-    Scope, Sequence, Survey,
+    Bounds, Change, Holdings, KeyStream, ListEvent, ListStream, Listed, LogError, LogEvent, LogStream,
+    Retention, Scope, Sequence, Survey,
 };
 use async_nats::jetstream::stream;
 use futures_util::StreamExt as _;
@@ -86,6 +86,26 @@ impl JetStream {
             bounds: self.bounds_of(&info),
             keys: Some(info.state.subjects_count),
         })
+    }
+
+    /// The server's answer has no bound of its own, so it is asked for only when there is little to tell. It is no answer if the
+    /// server lost messages to a damaged file: it does not count those among the deleted.
+    pub(crate) async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        if self.bounds().await?.deleted() > most {
+            return Ok(None);
+        }
+        let mut info = self.api.info_with_deleted().await?;
+        let bounds = self.bounds_of(&info);
+        let deleted = info.state.deleted.take().filter(|_| !bounds.is_empty());
+        let deleted: Vec<Sequence> = deleted
+            .unwrap_or_default()
+            .into_iter()
+            .map(Sequence::new)
+            .collect();
+        if deleted.len() as u64 > most {
+            return Ok(None);
+        }
+        Ok(Holdings::new(bounds, deleted))
     }
 
     pub(crate) async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alluvium_core::{
-    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+    Bounds, Change, Holdings, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
 };
 use async_nats::Client;
 use async_trait::async_trait;
@@ -95,6 +95,11 @@ impl Log for KvLog {
 
     async fn survey(&self) -> Result<Survey, LogError> {
         self.log.survey().await
+    }
+
+    /// As the trait says, in one answer of the server.
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        self.log.holdings(most).await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

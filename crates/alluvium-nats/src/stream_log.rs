@@ -1,7 +1,7 @@
 //! [`StreamLog`]: any stream as a log.
 
 use alluvium_core::{
-    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+    Bounds, Change, Holdings, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
 };
 use async_nats::Client;
 use async_trait::async_trait;
@@ -102,6 +102,11 @@ impl Log for StreamLog {
 
     async fn survey(&self) -> Result<Survey, LogError> {
         self.log.survey().await
+    }
+
+    /// As the trait says, in one answer of the server.
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        self.log.holdings(most).await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

@@ -38,6 +38,7 @@ macro_rules! log_suite {
             m_current_follows_what_goes
             m_current_is_the_latest_message_of_each_key
             m_current_of_many_keys_is_whole
+            m_holdings_are_what_message_at_gives
             m_keys_are_those_of_the_scope_once_each
             m_keys_are_told_to_the_letter
             m_message_at_gives_that_message_or_none

@@ -5,8 +5,8 @@ use std::future::ready;
 use std::sync::Mutex;
 
 use alluvium_core::{
-    Bounds, Change, DeleteReason, Headers, KeyStream, ListEvent, ListStream, Listed, Log, LogError, LogEvent,
-    LogStream, Operation, Scope, Sequence, Timestamp,
+    Bounds, Change, DeleteReason, Headers, Holdings, KeyStream, ListEvent, ListStream, Listed, Log, LogError,
+    LogEvent, LogStream, Operation, Scope, Sequence, Timestamp,
 };
 use alluvium_memory::MemoryLog;
 use async_trait::async_trait;
@@ -88,6 +88,14 @@ pub(super) enum Sin {
     ListsNoMarkersWithoutValues,
     /// What is listed without values has no instants.
     ListsNoInstants,
+    /// What it holds is told with a message that was deleted in the place of the last.
+    MistakesADeletion,
+    /// What it holds is told as it was when it was asked first.
+    CachesHoldings,
+    /// What it holds is told however much that is.
+    TellsTooMuch,
+    /// What it holds is told while nothing was deleted.
+    TellsNoDeletions,
     /// Keys come for each of their messages.
     KeysTwice,
     /// Keys that are deleted are none.
@@ -116,6 +124,7 @@ pub(super) struct Sinner {
     sin: Sin,
     world: World,
     cached: Mutex<Option<Bounds>>,
+    held: Mutex<Option<Holdings>>,
 }
 
 impl Sinner {
@@ -124,6 +133,7 @@ impl Sinner {
             sin,
             world,
             cached: Mutex::new(None),
+            held: Mutex::new(None),
         }
     }
 
@@ -228,6 +238,29 @@ impl Log for Sinner {
             _ => {}
         }
         Ok(bounds)
+    }
+
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        let most = if self.sin == Sin::TellsTooMuch {
+            u64::MAX
+        } else {
+            most
+        };
+        let Some(told) = self.world.log.holdings(most).await? else {
+            return Ok(None);
+        };
+        Ok(match self.sin {
+            Sin::MistakesADeletion => {
+                let (bounds, mut deleted) = (told.bounds().clone(), told.deleted().to_vec());
+                if let Some(deleted) = deleted.first_mut().filter(|_| told.holds(bounds.last)) {
+                    *deleted = bounds.last;
+                }
+                Holdings::new(bounds, deleted)
+            }
+            Sin::CachesHoldings => Some(self.held.lock().unwrap().get_or_insert(told).clone()),
+            Sin::TellsNoDeletions => Some(told).filter(|told| told.deleted().is_empty()),
+            _ => Some(told),
+        })
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {

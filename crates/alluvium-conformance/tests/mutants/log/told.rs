@@ -115,6 +115,18 @@ fn a_listing_without_values_that_is_another() {
 }
 
 #[test]
+fn holdings_that_are_not_those_of_the_log() {
+    for (sin, complaint) in [
+        (Sin::MistakesADeletion, "whether it holds"),
+        (Sin::CachesHoldings, "assertion"),
+        (Sin::TellsTooMuch, "are too many"),
+        (Sin::TellsNoDeletions, "round"),
+    ] {
+        found(sin, &[(suite::m_holdings_are_what_message_at_gives, complaint)]);
+    }
+}
+
+#[test]
 fn keys_that_are_too_many_or_too_few() {
     found(
         Sin::KeysTwice,
