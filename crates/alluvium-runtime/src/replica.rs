@@ -1,5 +1,6 @@
 //! A table that follows its log.
 
+mod account;
 mod applier;
 mod bootstrap;
 mod builder;
@@ -8,6 +9,7 @@ mod driver;
 mod forget;
 mod heard;
 mod listed;
+mod mend;
 mod missing;
 mod newcomers;
 mod piece;

@@ -97,6 +97,7 @@ impl Applier {
                     }
                 }
                 Work::CaughtUp(sequence, cursor) => self.caught_up(sequence, cursor)?,
+                Work::HoldStill => reconcile = Some(Reconcile::new(self.mode)),
                 Work::BeginReconcile => reconcile = Some(self.begin_reconcile()?),
                 Work::Reconcile(changes) => {
                     if let Some(reconcile) = &mut reconcile {
@@ -125,6 +126,11 @@ impl Applier {
                             self.remember_eviction()?;
                         }
                         let _ = tell.send(self.end_reconcile(reconcile, &cursor, delete)?);
+                    }
+                }
+                Work::Mended(cursor) => {
+                    if reconcile.take().is_some() {
+                        self.finish_reconcile(&cursor)?;
                     }
                 }
                 Work::Reached(sequence, tell) => {
@@ -274,9 +280,13 @@ impl Applier {
         let table = Arc::clone(&self.table);
         let delete = delete && self.forgets();
         let ending = reconcile.end(table.as_ref(), cursor, delete, |vanished| self.amend(vanished))?;
-        if ending != Ending::Whole {
-            return Ok(ending);
+        if ending == Ending::Whole {
+            self.finish_reconcile(cursor)?;
         }
+        Ok(ending)
+    }
+
+    fn finish_reconcile(&mut self, cursor: &Cursor) -> Result<(), ReplicaError> {
         let batch = Batch::new(Vec::new(), Some(cursor.clone()));
         self.call_hook(&batch)?;
         self.table.apply(&[], cursor)?;
@@ -285,7 +295,7 @@ impl Applier {
         self.status
             .send_modify(|status| status.goes_back_to(cursor.sequence));
         self.tell(batch);
-        Ok(ending)
+        Ok(())
     }
 
     fn caught_up(&mut self, sequence: Sequence, cursor: Option<Cursor>) -> Result<(), ReplicaError> {

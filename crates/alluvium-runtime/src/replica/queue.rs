@@ -21,6 +21,8 @@ pub(super) enum Work {
     Apply(Vec<Change>),
     /// Everything in scope up to this sequence has been asked to be applied; the cursor if it can move there.
     CaughtUp(Sequence, Option<Cursor>),
+    /// A reconcile is about to begin: delete no row any more on the word of who has not seen the log since.
+    HoldStill,
     /// Begin a reconcile: forget the cursor, and whatever an earlier one had listed.
     BeginReconcile,
     /// The latest change of each of some keys.
@@ -33,6 +35,8 @@ pub(super) enum Work {
     Spare(Vec<Bytes>),
     /// The listing is complete at this cursor. What was not listed is to be deleted, or not. Say whether the table has the cursor.
     EndReconcile(Cursor, bool, oneshot::Sender<Ending>),
+    /// The table is what the log holds, and so has this cursor.
+    Mended(Cursor),
     /// Say whether everything up to this sequence is applied.
     Reached(Sequence, oneshot::Sender<bool>),
     /// Delete these rows, if they still are of these messages, and say how many did; nothing if the table is in a repair, or keeps what

@@ -21,7 +21,7 @@ use super::reconcile::{Differing, Ending};
 /// Listed keys are compared in pieces of at most this many.
 const PIECE: usize = 4_096;
 /// Values that are fetched at a time.
-const FETCHES: usize = 64;
+pub(super) const FETCHES: usize = 64;
 /// Keys whose message was gone when it was to be fetched: with more of them the listing begins again.
 const MOST_MISSED: usize = 65_536;
 /// Keys that are listed once more at a time.
@@ -44,6 +44,10 @@ impl Driver {
         reason: ReconcileReason,
     ) -> Result<Sequence, Interruption> {
         tracing::info!(table = self.table.name(), %reason, "reconciling");
+        self.queue.push(Work::HoldStill).await?;
+        if let Some(mended) = self.mend(log, reason).await? {
+            return self.mended(log, &mended).await;
+        }
         self.queue.push(Work::BeginReconcile).await?;
         let sequence = if everything_differs(reason) {
             self.take_over(log).await?
@@ -213,7 +217,7 @@ impl Driver {
         }
     }
 
-    fn changed_too_much(&self) -> LogError {
+    pub(super) fn changed_too_much(&self) -> LogError {
         LogError::Unavailable {
             log: self.log.name().to_owned(),
             doing: "listing what it holds",

@@ -3,6 +3,7 @@
 mod another;
 mod archive;
 mod forgets;
+mod mend;
 mod mirror;
 mod stepped;
 mod watched;

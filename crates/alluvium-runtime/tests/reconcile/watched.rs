@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alluvium_core::{
-    Bounds, Change, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
+    Bounds, Change, Holdings, KeyStream, ListStream, Log, LogError, LogStream, Scope, Sequence, Survey,
 };
 use alluvium_memory::MemoryLog;
 use async_trait::async_trait;
@@ -19,6 +19,8 @@ pub(crate) struct Watched {
     listings: AtomicU64,
     surveys: AtomicU64,
     on_fetch: Mutex<OnFetch>,
+    /// Whether it tells what it holds, or cannot.
+    tells: bool,
 }
 
 impl Watched {
@@ -31,14 +33,32 @@ impl Watched {
         log: MemoryLog,
         on_fetch: impl FnMut(&MemoryLog, Sequence) + Send + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::parts(log, Box::new(on_fetch), false))
+    }
+
+    /// One that tells what it holds, as the others cannot, and has this done before each message it is asked for, before it tells, and
+    /// before it is asked for its bounds.
+    pub(crate) fn telling(
+        log: MemoryLog,
+        on_fetch: impl FnMut(&MemoryLog, Sequence) + Send + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self::parts(log, Box::new(on_fetch), true))
+    }
+
+    fn parts(log: MemoryLog, on_fetch: OnFetch, tells: bool) -> Self {
+        Self {
             log,
             fetched: AtomicU64::new(0),
             listings_with_values: AtomicU64::new(0),
             listings: AtomicU64::new(0),
             surveys: AtomicU64::new(0),
-            on_fetch: Mutex::new(Box::new(on_fetch)),
-        })
+            on_fetch: Mutex::new(on_fetch),
+            tells,
+        }
+    }
+
+    fn changes(&self, sequence: Sequence) {
+        (self.on_fetch.lock().unwrap())(&self.log, sequence);
     }
 
     /// How many single messages were asked for.
@@ -69,12 +89,23 @@ impl Log for Watched {
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
+        if self.tells {
+            self.changes(Sequence::ZERO);
+        }
         self.log.bounds().await
     }
 
     async fn survey(&self) -> Result<Survey, LogError> {
         self.surveys.fetch_add(1, Ordering::Relaxed);
         self.log.survey().await
+    }
+
+    async fn holdings(&self, most: u64) -> Result<Option<Holdings>, LogError> {
+        if !self.tells {
+            return Ok(None);
+        }
+        self.changes(Sequence::ZERO);
+        self.log.holdings(most).await
     }
 
     async fn read(&self, from: Sequence, scope: &Scope) -> Result<LogStream, LogError> {
@@ -97,7 +128,7 @@ impl Log for Watched {
 
     async fn message_at(&self, sequence: Sequence) -> Result<Option<Change>, LogError> {
         self.fetched.fetch_add(1, Ordering::Relaxed);
-        (self.on_fetch.lock().unwrap())(&self.log, sequence);
+        self.changes(sequence);
         self.log.message_at(sequence).await
     }
 }
