@@ -14,7 +14,7 @@ use crate::test::Environment;
 /// What to measure, and how to say it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this benchmark: hydrate, freshness, resume, read, epoch, checkpoint, artifact or worker.
+    /// Only this benchmark: hydrate, freshness, resume, read, epoch, checkpoint, artifact, worker or reconcile.
     name: Option<String>,
     /// Print one JSON object a line.
     #[arg(long)]

@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use alluvium::{KvLog, Replica};
+use alluvium::{KvLog, Plan, Replica};
 use alluvium_e2e::engine::EngineKind;
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream;
@@ -28,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// Messages received, or bytes that came back.
     pub(crate) count: u64,
+    /// Bytes that the client read from its connection, where they are counted.
+    pub(crate) received: u64,
     /// The most memory that was resident at any time, in MiB.
     pub(crate) peak_rss_mb: f64,
 }
@@ -55,7 +58,7 @@ impl Target {
         }
     }
 
-    fn url(self, dir: &Path) -> String {
+    pub(crate) fn url(self, dir: &Path) -> String {
         match self {
             Self::Ram => "memory:".to_owned(),
             Self::Engine(engine) => engine.url(dir),
@@ -66,6 +69,11 @@ impl Target {
 /// Fills a fresh table from the bucket, in a state directory if the target has one.
 pub(crate) fn fill(url: &str, target: Target, dir: &Path) -> Result<Outcome> {
     spawn(&["fill", url, &target.url(dir)])
+}
+
+/// Has a replica go on with what a state directory holds, by this plan.
+pub(crate) fn go_on(url: &str, state: &str, plan: &Plan) -> Result<Outcome> {
+    spawn(&["go-on", url, state, &format!("{plan:?}")])
 }
 
 /// Has so many messages of the bucket's stream read.
@@ -109,12 +117,22 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .enable_all()
         .build()?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut received = 0;
     let (elapsed, count) = match arguments[..] {
         ["drain", url, messages] => {
             let messages = messages.parse()?;
             (runtime.block_on(drain_here(url, messages))?, messages)
         }
-        ["fill", url, state] => runtime.block_on(fill_here(url, state))?,
+        ["fill", url, state] => {
+            let filled = runtime.block_on(follow_here(url, state, None))?;
+            received = filled.received;
+            (filled.elapsed, filled.changes)
+        }
+        ["go-on", url, state, plan] => {
+            let gone_on = runtime.block_on(follow_here(url, state, Some(plan)))?;
+            received = gone_on.received;
+            (gone_on.elapsed, gone_on.changes)
+        }
         ["read", url, reader, messages] => {
             runtime.block_on(worker::drain::here(url, reader, messages.parse()?))?
         }
@@ -125,6 +143,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let outcome = Outcome {
         seconds: elapsed.as_secs_f64(),
         count,
+        received,
         peak_rss_mb: alluvium_e2e::peak_rss_mb()?,
     };
     println!("{}", serde_json::to_string(&outcome)?);
@@ -143,8 +162,16 @@ async fn drain_here(url: &str, messages: u64) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
-async fn fill_here(url: &str, state: &str) -> Result<(Duration, u64)> {
+/// How a replica came to the end of the log.
+struct Followed {
+    elapsed: Duration,
+    changes: u64,
+    received: u64,
+}
+
+async fn follow_here(url: &str, state: &str, plan: Option<&str>) -> Result<Followed> {
     let client = async_nats::connect(url).await?;
+    let statistics = client.statistics();
     let begin = Instant::now();
     let log = Arc::new(KvLog::open(client, BUCKET).await?);
     let state = alluvium::open(state).await?;
@@ -153,8 +180,21 @@ async fn fill_here(url: &str, state: &str) -> Result<(Duration, u64)> {
         .await?;
     replica.caught_up().await?;
     let elapsed = begin.elapsed();
-    let changes = replica.status().changes;
+    // What the client has read from its socket.
+    let received = statistics.in_bytes.load(Ordering::Relaxed);
+    let status = replica.status();
+    if let Some(plan) = plan {
+        let taken = status.plan.map(|plan| format!("{plan:?}"));
+        ensure!(
+            taken.as_deref() == Some(plan),
+            "the plan was {taken:?} and not {plan}"
+        );
+    }
     replica.shutdown().await?;
     state.close().await?;
-    Ok((elapsed, changes))
+    Ok(Followed {
+        elapsed,
+        changes: status.changes,
+        received,
+    })
 }

@@ -4,7 +4,7 @@
 //! bench [NAME] [--json] [--only SUBJECT] [--keys N] [--rounds N]
 //! ```
 //!
-//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch`, `checkpoint`, `artifact` or `worker`; all of them without.
+//! `NAME` is `hydrate`, `freshness`, `resume`, `read`, `epoch`, `checkpoint`, `artifact`, `worker` or `reconcile`; all of them without.
 //! `--only` has `epoch`, `checkpoint` and `artifact` measure one storage, called as in their report: `rocksdb+fsync`, say. Each result is one line; with `--json` a
 //! JSON object: `bench`, `engine`, `ratio` (higher is better; at least `target` is wanted), `peak_rss_mb` where memory
 //! is measured, and the absolute figures. A ratio is throughput of ours over that of the bare client, engine or store;
@@ -20,6 +20,7 @@ mod feed;
 mod freshness;
 mod hydrate;
 mod read;
+mod reconcile;
 mod report;
 mod resume;
 mod worker;
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "hydrate",
     "freshness",
     "resume",
@@ -52,6 +53,7 @@ const NAMES: [&str; 8] = [
     "checkpoint",
     "artifact",
     "worker",
+    "reconcile",
 ];
 
 fn main() -> ExitCode {
@@ -107,6 +109,9 @@ fn run(arguments: &[String]) -> Result<()> {
     }
     if wanted("artifact") {
         runtime.block_on(artifact::run(&options, &mut report))?;
+    }
+    if wanted("reconcile") {
+        runtime.block_on(reconcile::run(&options, &mut report))?;
     }
     Ok(())
 }
