@@ -195,8 +195,7 @@ impl Sequences {
     fn last_within(&self, after: Sequence, upto: Sequence) -> Option<Sequence> {
         self.within(after, upto)
             .rev()
-            .find(|(_, word)| *word != 0)
-            .map(|(begin, word)| self.at(begin, 63 - word.leading_zeros()))
+            .find_map(|(begin, word)| Some(self.at(begin, word.checked_ilog2()?)))
     }
 
     /// The first one after a sequence and up to another.

@@ -77,10 +77,8 @@ impl Applier {
         while let Some(Arrival { work, mut share }) = next.take() {
             match work {
                 Work::Follow(identity) => {
-                    self.reached = self
-                        .table
-                        .cursor()
-                        .map_or(Sequence::ZERO, |cursor| cursor.sequence);
+                    let cursor = self.table.cursor();
+                    self.reached = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
                     self.newcomers = None;
                     // One that was cut short begins anew, if that is the course.
                     reconcile = None;
@@ -107,9 +105,8 @@ impl Applier {
                 }
                 Work::Compare(listed, tell) => {
                     if let Some(reconcile) = &mut reconcile {
-                        let differing = reconcile.compare(self.table.as_ref(), listed)?;
                         // Whoever asked may have stopped waiting.
-                        let _ = tell.send(differing);
+                        drop(tell.send(reconcile.compare(self.table.as_ref(), listed)?));
                     }
                 }
                 Work::Amend(changes) => self.amend(changes)?,
@@ -128,11 +125,8 @@ impl Applier {
                         let _ = tell.send(self.end_reconcile(reconcile, &cursor, delete)?);
                     }
                 }
-                Work::Mended(cursor) => {
-                    if reconcile.take().is_some() {
-                        self.finish_reconcile(&cursor)?;
-                    }
-                }
+                Work::Mended(cursor) if reconcile.take().is_some() => self.finish_reconcile(&cursor)?,
+                Work::Mended(_) => {}
                 Work::Reached(sequence, tell) => {
                     // Whoever asked may have stopped waiting, here and below.
                     let _ = tell.send(reconcile.is_none() && self.reached >= sequence);
@@ -158,6 +152,7 @@ impl Applier {
                     }
                 }
                 Work::RememberEviction => self.remember_eviction()?,
+                Work::KeepMarkers(held) => self.newcomers.iter_mut().for_each(|known| known.keep(&held)),
                 Work::Load(load) => {
                     if let Some(cursor) = load(self.table.as_ref()) {
                         self.make_durable()?;
@@ -167,10 +162,8 @@ impl Applier {
                         });
                     }
                 }
-                Work::Settle(done) => {
-                    // Whoever asked may have stopped waiting.
-                    let _ = done.send(());
-                }
+                // Whoever asked may have stopped waiting.
+                Work::Settle(done) => drop(done.send(())),
             }
             // What comes next may wait for this room.
             drop(share);

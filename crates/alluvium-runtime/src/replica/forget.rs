@@ -2,7 +2,7 @@
 
 use std::collections::BinaryHeap;
 
-use alluvium_core::{KeyRange, Sequence, Table, TableError, Timestamp};
+use alluvium_core::{Holdings, KeyRange, Sequence, Table, TableError, Timestamp};
 use bytes::Bytes;
 
 use super::listed::ListedSet;
@@ -113,6 +113,27 @@ pub(super) fn unlisted(
         }
     }
     Ok(unlisted)
+}
+
+/// Rows whose messages the log did not hold, of those up to where it ended; [`MOST`] of them at most.
+pub(super) fn not_held(table: &dyn Table, holdings: &Holdings) -> Result<Vec<RowAt>, TableError> {
+    let last = holdings.bounds().last;
+    let mut rows = Vec::new();
+    for row in table.snapshot()?.scan(&KeyRange::all())? {
+        let (key, entry) = row?;
+        if entry.sequence > last || holdings.holds(entry.sequence) {
+            continue;
+        }
+        rows.push(RowAt {
+            sequence: entry.sequence,
+            timestamp: entry.timestamp,
+            key: Bytes::copy_from_slice(&key),
+        });
+        if rows.len() == MOST {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]

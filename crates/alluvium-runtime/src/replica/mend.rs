@@ -220,13 +220,12 @@ impl Driver {
         untied: &mut Untied,
     ) -> Result<(), Interruption> {
         while tail.at.sequence < upto {
-            let stream = match &mut tail.stream {
-                Some(stream) => stream,
-                None => {
-                    let stream = self.log.read(tail.at.sequence.next(), &self.scope).await?;
-                    self.still_the_same(log).await?;
-                    tail.stream.insert(stream)
-                }
+            let stream = if let Some(stream) = &mut tail.stream {
+                stream
+            } else {
+                let stream = self.log.read(tail.at.sequence.next(), &self.scope).await?;
+                self.still_the_same(log).await?;
+                tail.stream.insert(stream)
             };
             let piece = self.receive(stream).await;
             for change in &piece.changes {
@@ -240,14 +239,13 @@ impl Driver {
                 self.queue.push(Work::Amend(piece.changes)).await?;
             }
             match piece.end {
-                None => {}
                 Some(PieceEnd::CaughtUp(sequence)) if sequence > tail.at.sequence => {
                     tail.at = Mended {
                         sequence,
                         timestamp: None,
                     };
                 }
-                Some(PieceEnd::CaughtUp(_)) => {}
+                None | Some(PieceEnd::CaughtUp(_)) => {}
                 Some(PieceEnd::Failed(error)) => return Err(error.into()),
                 Some(PieceEnd::Over) => return Err(self.over().into()),
             }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
 
-use alluvium_core::{Change, Sequence, Table, TableError};
+use alluvium_core::{Change, Holdings, Sequence, Table, TableError};
 use bytes::Bytes;
 
 /// Changes of one batch that are looked at: a flood is not held up.
@@ -85,6 +85,13 @@ impl Newcomers {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the markers that the log does not hold any more.
+    pub(super) fn keep(&mut self, holdings: &Holdings) {
+        let last = holdings.bounds().last;
+        self.markers
+            .retain(|_, sequence| *sequence > last || holdings.holds(*sequence));
     }
 
     /// How many came after one sequence and up to another, if that is known.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alluvium_core::{Change, Cursor, Listed, LogIdentity, Sequence};
+use alluvium_core::{Change, Cursor, Holdings, Listed, LogIdentity, Sequence};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -54,6 +54,8 @@ pub(super) enum Work {
     },
     /// These are the markers that the log held up to this sequence.
     LearnMarkers(Vec<(Bytes, Sequence)>, Sequence),
+    /// Of markers the log holds those among these messages, and those that came after.
+    KeepMarkers(Arc<Holdings>),
     /// The log can evict.
     RememberEviction,
     /// Replace the whole content.

@@ -7,8 +7,9 @@
 //! 1. Rows below the first sequence are gone, once the table has come to the end that the log had at that look.
 //! 2. Nothing else is gone if the log still ends where it did and holds as many messages; or if it holds as many keys as
 //!    changes, evictions and the count before make it hold, each of them one message.
-//! 3. Otherwise the log is listed, without values, and rows that it does not list are gone. That takes at most a twentieth of
-//!    the time, however much is written.
+//! 3. Otherwise the log tells which messages it holds, and rows of others are gone. Where it cannot tell, or in many words, it is
+//!    listed, without values, and rows that it does not list are gone. Either takes at most a twentieth of the time, however
+//!    much is written.
 //!
 //! Where the log keeps a history, the message before one that is gone is the last of its key again. Its value has to be fetched: the
 //! table is reconciled.
@@ -20,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::{
-    DeleteReason, ListEvent, Listed, LogIdentity, Mode, Scope, Sequence, Survey, unlisted_is_deleted,
+    DeleteReason, Holdings, ListEvent, Listed, LogIdentity, Mode, Scope, Sequence, Survey,
+    unlisted_is_deleted,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -145,7 +147,11 @@ impl Driver {
             return Ok(());
         }
         let begun = Instant::now();
-        let is_whole = self.verify(keeper, survey).await?;
+        let is_whole = match self.holdings(&bounds.log, bounds).await? {
+            // Of an archive a listing tells more: whether something has expired.
+            Some(holdings) if self.mode == Mode::Mirror => self.verify_by(keeper, survey, holdings).await?,
+            _ => self.verify(keeper, survey).await?,
+        };
         if is_whole {
             keeper.not_before = Instant::now() + begun.elapsed() * REST;
         }
@@ -192,6 +198,27 @@ impl Driver {
         Ok(keys >= before + came)
     }
 
+    /// Has the table forget the rows whose messages the log does not hold. Whether that were all of them.
+    async fn verify_by(
+        &self,
+        keeper: &Keeper,
+        survey: &Survey,
+        holdings: Holdings,
+    ) -> Result<bool, Interruption> {
+        let last = holdings.bounds().last;
+        if !self.comes_to(last).await? {
+            return Ok(false);
+        }
+        let holdings = Arc::new(holdings);
+        self.queue.push(Work::KeepMarkers(Arc::clone(&holdings))).await?;
+        let table = Arc::clone(&self.table);
+        let not_held = move || forget::not_held(table.as_ref(), &holdings);
+        let rows = tokio::task::spawn_blocking(not_held)
+            .await
+            .map_err(|_| ReplicaError::ShutDown)??;
+        self.forget_vanished(keeper, survey, rows, last).await
+    }
+
     /// Lists the log, and has the table forget the rows that are not listed. Whether that were all of them.
     async fn verify(&self, keeper: &Keeper, survey: &Survey) -> Result<bool, Interruption> {
         let log = &survey.bounds.log;
@@ -225,11 +252,22 @@ impl Driver {
         self.queue.push(Work::LearnMarkers(markers, complete)).await?;
         let table = Arc::clone(&self.table);
         let unlisted = move || forget::unlisted(table.as_ref(), messages, complete);
-        let mut rows = tokio::task::spawn_blocking(unlisted)
+        let rows = tokio::task::spawn_blocking(unlisted)
             .await
             .map_err(|_| ReplicaError::ShutDown)??;
+        self.forget_vanished(keeper, survey, rows, complete).await
+    }
+
+    /// Has the table forget rows that the log did not hold when it ended there.
+    async fn forget_vanished(
+        &self,
+        keeper: &Keeper,
+        survey: &Survey,
+        mut rows: Vec<RowAt>,
+        complete: Sequence,
+    ) -> Result<bool, Interruption> {
         let is_whole = rows.len() < forget::MOST;
-        // A message may have moved past the end of the listing when its key was written again.
+        // A message may have moved past that end when its key was written again.
         let looks_again = !has_one_of_each(survey) || self.log.bounds().await?.last > complete;
         if !rows.is_empty() && looks_again {
             let Some(gone) = self.still_gone(rows).await? else {
@@ -248,7 +286,7 @@ impl Driver {
             rows = rows.len(),
             "rows have vanished from the log"
         );
-        Ok(self.forget(rows, log).await?.is_some() && is_whole)
+        Ok(self.forget(rows, &survey.bounds.log).await?.is_some() && is_whole)
     }
 
     /// Those whose keys the log holds no value of. Nothing if it holds an older one of some.
