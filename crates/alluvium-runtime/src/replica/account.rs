@@ -1,9 +1,12 @@
 //! Which of the messages that a log holds a table has rows of, a bit each: what the table lacks, and which rows are of nothing.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use alluvium_core::{Holdings, KeyRange, Sequence, Table, TableError, Timestamp};
 use bytes::Bytes;
+
+use super::forget::RowAt;
 
 /// How far the first message and the last may lie apart: 32 MiB of bits, twice.
 const MOST: u64 = 1 << 28;
@@ -24,6 +27,18 @@ pub(super) struct Account {
     held: Sequences,
     /// Rows that are of a message with a number that the log holds. Whether it is that message is not looked at.
     rows: Sequences,
+    /// The other rows.
+    untied: Untied,
+    newest: Newest,
+}
+
+/// The newest rows of a table, in bounded memory.
+#[derive(Default)]
+struct Newest {
+    rows: BinaryHeap<Reverse<RowAt>>,
+    bytes: usize,
+    /// All rows after this one are there.
+    complete_after: Sequence,
 }
 
 /// What a table differs in from its log.
@@ -35,7 +50,7 @@ pub(super) struct Differences {
 }
 
 impl Account {
-    /// Goes through a table. None if that takes too much memory.
+    /// Goes through a table, once. None if that takes too much memory.
     pub(super) fn of(table: &dyn Table, holdings: Holdings) -> Result<Option<Self>, TableError> {
         let bounds = holdings.bounds();
         let (Some(mut held), Some(mut rows)) = (
@@ -48,13 +63,28 @@ impl Account {
         for sequence in holdings.deleted() {
             held.remove(*sequence);
         }
+        let (mut untied, mut bytes, mut newest) = (Untied::new(), 0, Newest::default());
         for row in table.snapshot()?.scan(&KeyRange::all())? {
-            let (_, entry) = row?;
+            let (key, entry) = row?;
             if held.contains(entry.sequence) {
                 rows.insert(entry.sequence);
+                newest.note(&key, entry.sequence, entry.timestamp);
+                continue;
+            }
+            bytes += key.len();
+            // A copy: what the engine gives may be a part of something much larger.
+            untied.insert(Bytes::copy_from_slice(&key), (entry.sequence, entry.timestamp));
+            if is_much(untied.len(), bytes) {
+                return Ok(None);
             }
         }
-        Ok(Some(Self { holdings, held, rows }))
+        Ok(Some(Self {
+            holdings,
+            held,
+            rows,
+            untied,
+            newest,
+        }))
     }
 
     /// What the log held.
@@ -73,40 +103,55 @@ impl Account {
         Some((above, above))
     }
 
-    /// The log does not hold this message any more.
+    /// The log does not hold this message any more, which says nothing of the row.
     pub(super) fn is_gone(&mut self, sequence: Sequence) {
-        self.held.remove(sequence);
         self.rows.remove(sequence);
     }
 
     /// What the table differs in, if all that it has up to `shared` is the log's, and nothing after it. None if that is much.
-    pub(super) fn differences(
-        self,
-        table: &dyn Table,
-        shared: Sequence,
-    ) -> Result<Option<Differences>, TableError> {
-        let Self { holdings, held, rows } = self;
+    pub(super) fn differences(self, shared: Sequence) -> Option<Differences> {
+        let Self {
+            holdings,
+            held,
+            rows,
+            mut untied,
+            newest,
+        } = self;
         let lacking = held.without(&rows, shared);
         let most = (holdings.bounds().messages / ONE_LACKING_OF).max(LEAST_LACKING);
-        if lacking.len() > most {
-            return Ok(None);
+        if lacking.len() > most || shared < newest.complete_after {
+            return None;
         }
-        let (mut untied, mut bytes) = (Untied::new(), 0);
-        for row in table.snapshot()?.scan(&KeyRange::all())? {
-            let (key, entry) = row?;
-            if entry.sequence <= shared && rows.contains(entry.sequence) {
-                continue;
-            }
-            bytes += key.len();
-            // A copy: what the engine gives may be a part of something much larger.
-            let key = Bytes::copy_from_slice(&key);
-            untied.insert(key, (entry.sequence, entry.timestamp));
-            if untied.len() > MOST_UNTIED || bytes > MOST_UNTIED_BYTES {
-                return Ok(None);
-            }
-        }
-        Ok(Some(Differences { lacking, untied }))
+        let after = newest.rows.into_iter().map(|Reverse(row)| row);
+        let after = after.filter(|row| row.sequence > shared);
+        untied.extend(after.map(|row| (row.key, (row.sequence, row.timestamp))));
+        Some(Differences { lacking, untied })
     }
+}
+
+impl Newest {
+    fn note(&mut self, key: &[u8], sequence: Sequence, timestamp: Timestamp) {
+        if sequence <= self.complete_after {
+            return;
+        }
+        self.bytes += key.len();
+        self.rows.push(Reverse(RowAt {
+            sequence,
+            timestamp,
+            key: Bytes::copy_from_slice(key),
+        }));
+        while is_much(self.rows.len(), self.bytes)
+            && let Some(Reverse(oldest)) = self.rows.pop()
+        {
+            self.bytes -= oldest.key.len();
+            self.complete_after = oldest.sequence;
+        }
+    }
+}
+
+/// Whether so many rows, with keys of so many bytes, are more than are held one by one.
+fn is_much(rows: usize, bytes: usize) -> bool {
+    rows > MOST_UNTIED || bytes > MOST_UNTIED_BYTES
 }
 
 /// A set of sequences of one stretch of a log.
@@ -295,6 +340,21 @@ mod tests {
             all.fill();
             prop_assert_eq!(numbers(all), stretch.collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    fn of_the_newest_rows_so_many_are_there_whatever_their_order() {
+        let mut newest = Newest::default();
+        let count = 2 * MOST_UNTIED as u64;
+        for place in 1..=count {
+            // In no order.
+            let sequence = Sequence::new(place.wrapping_mul(65_537) % (count + 1));
+            newest.note(b"key", sequence, Timestamp::from_nanos(0));
+        }
+        assert_eq!(newest.complete_after, Sequence::new(count - MOST_UNTIED as u64));
+        let oldest = newest.rows.pop().unwrap().0.sequence;
+        assert_eq!(oldest, newest.complete_after.next());
+        assert_eq!(newest.rows.len(), MOST_UNTIED - 1);
     }
 
     #[test]

@@ -84,9 +84,7 @@ impl Driver {
         let Some(shared) = self.shared(&mut account).await? else {
             return Ok(None);
         };
-        let table = self.table.clone();
-        let differences = blocking(move || account.differences(table.as_ref(), shared)).await?;
-        let Some(Differences { lacking, mut untied }) = differences else {
+        let Some(Differences { lacking, mut untied }) = account.differences(shared) else {
             return Ok(None);
         };
         tracing::info!(
