@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alluvium_core::{Table, TableError};
 use alluvium_engine::{Engine, EngineError, WriteBatch};
@@ -35,6 +35,26 @@ pub(crate) const fn patience() -> Duration {
     Duration::from_secs(10)
 }
 
+/// Looks until there is something, and gives it. Fails after `limit` with what never came to hold, and how it was at last.
+pub(crate) async fn found<T, E, Look>(limit: Duration, what: &str, mut look: impl FnMut() -> Look) -> T
+where
+    E: Debug,
+    Look: Future<Output = Result<T, E>>,
+{
+    let begin = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(other) => assert!(
+                begin.elapsed() < limit,
+                "waited {limit:?}, and it never came to hold that {what}: {other:?}"
+            ),
+        }
+        // Who looks again at once keeps a server from it.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Tells other threads to stop when it goes out of scope, in a panic too: else they would go on for ever.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
@@ -53,12 +73,20 @@ pub(crate) fn error_of<T, E>(outcome: Result<T, E>) -> E {
     }
 }
 
+/// Asserts that an error is that of a pattern.
+macro_rules! assert_error {
+    ($error:expr, $pattern:pat $(if $guard:expr)?) => {{
+        let error = &$error;
+        assert!(matches!(error, $pattern $(if $guard)?), "not the error that it should be: {error:?}");
+    }};
+}
+pub(crate) use assert_error;
+
 /// Asserts that a result is the error of a pattern.
 macro_rules! refused {
-    ($outcome:expr, $error:pat $(if $guard:expr)? $(, $($about:tt)+)?) => {{
-        let error = $crate::support::error_of($outcome);
-        assert!(matches!(&error, $error $(if $guard)?), "not the error that it should be: {error:?}");
-    }};
+    ($outcome:expr, $error:pat $(if $guard:expr)? $(,)?) => {
+        $crate::support::assert_error!($crate::support::error_of($outcome), $error $(if $guard)?)
+    };
 }
 pub(crate) use refused;
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::{Acquired, LeaseError, SystemClock};
-use tokio::time::{sleep, timeout};
 
 use super::place::{NAME, TTL, acquire, expect_held, with_place};
 use crate::LeaseHarness;
-use crate::support::{patience, refused};
+use crate::support::{found, patience, refused};
 
 /// A lease is held up to its instant, and free from it on.
 pub fn o2_a_lease_that_is_over_is_taken_over(harness: &dyn LeaseHarness) {
@@ -31,19 +30,17 @@ pub fn o2_by_the_clock_of_the_machine_a_lease_is_taken_over(harness: &dyn LeaseH
         let short = Duration::from_millis(300);
         let held = first.try_acquire(NAME, "a", short).await.unwrap();
         let held = held.lease().expect("it is free");
-        let taken = timeout(patience(), async {
-            loop {
-                match second.try_acquire(NAME, "b", TTL).await.unwrap() {
-                    Acquired::Yes(lease) => return lease,
-                    Acquired::Held { by, until, .. } => {
-                        assert_eq!((by.as_str(), until), ("a", held.until()));
-                    }
-                    other @ Acquired::Resting { .. } => panic!("nobody gave it back: {other:?}"),
+        let taken = found(patience(), "it is taken over", || async {
+            match second.try_acquire(NAME, "b", TTL).await.unwrap() {
+                Acquired::Yes(lease) => Ok(lease),
+                Acquired::Held { by, until, .. } => {
+                    assert_eq!((by.as_str(), until), ("a", held.until()));
+                    Err(until)
                 }
-                sleep(Duration::from_millis(10)).await;
+                other @ Acquired::Resting { .. } => panic!("nobody gave it back: {other:?}"),
             }
         });
-        let taken = taken.await.expect("nobody has taken it over");
+        let taken = taken.await;
         assert!(taken.since() >= held.until(), "{taken:?} instead of {held:?}");
         refused!(first.renew(&held, TTL).await, LeaseError::Lost { to: Some(to), .. } if to == "b");
     });

@@ -2,9 +2,9 @@
 
 use alluvium_core::{ErrorKind, LogError, Scope};
 
-use super::place::{sequences, with_log};
+use super::place::{assert_whole, with_log};
 use crate::LogHarness;
-use crate::support::length;
+use crate::support::{assert_error, length};
 
 /// Connections cut in the middle of a flood lose nothing and repeat nothing.
 pub fn o1_through_connections_cut_in_the_flood(harness: &dyn LogHarness) {
@@ -54,9 +54,7 @@ pub fn o1_through_connections_cut_at_rest(harness: &dyn LogHarness) {
 pub fn o1_what_is_written_while_cut_off_comes(harness: &dyn LogHarness) {
     with_log(harness, 1, async |place| {
         place.fill(1, 10, 10).await;
-        let mut reader = place.read(1).await;
-        reader.expect(1..=10).await;
-        reader.expect_caught_up(10).await;
+        let mut reader = place.read_to_end(10).await;
         place.owner.disconnect().await;
         place.fill(11, 10, 10).await;
         let back = async {
@@ -81,13 +79,7 @@ pub fn o1_a_listing_goes_on_through_a_cut_connection(harness: &dyn LogHarness) {
             place.owner.reconnect().await;
             let (listed, end) = listing.rest().await;
             assert_eq!(end, count, "history {history}");
-            let expected: Vec<u64> = (11..=count).collect();
-            assert!(
-                sequences(&listed) == expected,
-                "{} of {} came",
-                listed.len(),
-                expected.len()
-            );
+            assert_whole(&listed, 11..=count);
         });
     }
 }
@@ -96,18 +88,11 @@ pub fn o1_a_listing_goes_on_through_a_cut_connection(harness: &dyn LogHarness) {
 pub fn o3_a_log_deleted_while_cut_off_is_not_found(harness: &dyn LogHarness) {
     with_log(harness, 1, async |place| {
         place.fill(1, 10, 10).await;
-        let mut reader = place.read(1).await;
-        reader.expect(1..=10).await;
+        let mut reader = place.read_to_end(10).await;
         place.owner.disconnect().await;
         place.owner.destroy().await;
         place.owner.reconnect().await;
-        let error = reader
-            .failure(|change| panic!("of a log that is gone: {change:?}"))
-            .await;
-        assert!(
-            matches!(error, LogError::NotFound { .. }),
-            "not the error that it should be: {error:?}"
-        );
+        assert_error!(reader.failure().await, LogError::NotFound { .. });
     });
 }
 
@@ -116,20 +101,14 @@ pub fn o3_a_log_recreated_while_cut_off_is_replaced(harness: &dyn LogHarness) {
     for again in [0, 10, 20] {
         with_log(harness, 1, async |place| {
             place.fill(1, 10, 10).await;
-            let mut reader = place.read(1).await;
-            reader.expect(1..=10).await;
+            let mut reader = place.read_to_end(10).await;
             place.owner.disconnect().await;
             place.owner.destroy().await;
             place.owner.recreate().await;
             place.fill(1, again, 10).await;
             place.owner.reconnect().await;
-            let error = reader
-                .failure(|change| panic!("of another log: {change:?}"))
-                .await;
-            assert!(
-                matches!(error, LogError::Replaced { .. }),
-                "not the error that it should be: {error:?}"
-            );
+            let error = reader.failure().await;
+            assert_error!(error, LogError::Replaced { .. });
             assert_eq!(error.kind(), ErrorKind::Fenced);
         });
     }

@@ -6,23 +6,16 @@ use alluvium_core::{ErrorKind, LogError, LogEvent, Scope, Sequence};
 
 use super::place::{Place, sequences, with_log};
 use crate::LogHarness;
-use crate::support::error_of;
+use crate::support::{assert_error, error_of};
 
 /// A reader at rest is told, and that is the end of it.
 pub fn o3_a_deleted_log_ends_a_reader_at_rest(harness: &dyn LogHarness) {
     with_log(harness, 1, async |place| {
         place.fill(1, 10, 10).await;
-        let mut reader = place.read(1).await;
-        reader.expect(1..=10).await;
-        reader.expect_caught_up(10).await;
+        let mut reader = place.read_to_end(10).await;
         place.owner.destroy().await;
-        let error = reader
-            .failure(|change| panic!("of a log that is gone: {change:?}"))
-            .await;
-        assert!(
-            matches!(error, LogError::NotFound { .. }),
-            "not the error that it should be: {error:?}"
-        );
+        let error = reader.failure().await;
+        assert_error!(error, LogError::NotFound { .. });
         assert_eq!(error.kind(), ErrorKind::NotFound);
     });
 }
@@ -40,11 +33,7 @@ pub fn o3_a_deleted_log_ends_a_reader_in_the_flood(harness: &dyn LogHarness) {
             last += 1;
             assert_eq!(change.sequence.get(), last);
         };
-        let error = reader.failure(in_order).await;
-        assert!(
-            matches!(error, LogError::NotFound { .. }),
-            "not the error that it should be: {error:?}"
-        );
+        assert_error!(reader.failure_after(in_order).await, LogError::NotFound { .. });
         assert!(
             last <= 10 + place.in_flight,
             "{last} messages came of a log that was gone"
@@ -61,10 +50,7 @@ pub fn o3_every_reader_of_a_deleted_log_is_told(harness: &dyn LogHarness) {
         nothing.expect_caught_up(10).await;
         place.owner.destroy().await;
         for reader in [&mut nothing, &mut unpolled] {
-            let error = reader
-                .failure(|change| panic!("of a log that is gone: {change:?}"))
-                .await;
-            assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+            assert_error!(reader.failure().await, LogError::NotFound { .. });
         }
     });
 }
@@ -117,18 +103,15 @@ pub fn o3_a_recreated_log_ends_a_reader(harness: &dyn LogHarness) {
     for again in [0, 5, 20] {
         with_log(harness, 1, async |place| {
             place.fill(1, 10, 10).await;
-            let mut reader = place.read(1).await;
-            reader.expect(1..=10).await;
-            reader.expect_caught_up(10).await;
+            let mut reader = place.read_to_end(10).await;
             place.owner.destroy().await;
             place.owner.recreate().await;
             place.fill(1, again, 10).await;
-            let error = reader
-                .failure(|change| panic!("of another log: {change:?}"))
-                .await;
             // A reader may have looked in between.
-            let told = matches!(error, LogError::Replaced { .. } | LogError::NotFound { .. });
-            assert!(told, "not the error that it should be: {error:?}");
+            assert_error!(
+                reader.failure().await,
+                LogError::Replaced { .. } | LogError::NotFound { .. }
+            );
         });
     }
 }

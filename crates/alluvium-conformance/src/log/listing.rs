@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use alluvium_core::{Change, Listed, Scope, Sequence};
 use bytes::Bytes;
 
-use super::place::{Place, scope, sequences, told, with_log};
+use super::place::{Place, assert_whole, scope, sequences, told, with_log};
 use crate::support::{Stop, length};
 use crate::{LogHarness, Random};
 
@@ -73,12 +73,7 @@ pub fn m_current_of_many_keys_is_whole(harness: &dyn LogHarness) {
         place.fill(1, keys, 100).await;
         place.fill(1, keys / 2, 100).await;
         let (listed, end) = place.list(&Scope::all()).await;
-        let expected: Vec<u64> = (keys / 2 + 1..=keys + keys / 2).collect();
-        assert!(
-            sequences(&listed) == expected,
-            "{} keys of {keys} are listed",
-            listed.len()
-        );
+        assert_whole(&listed, keys / 2 + 1..=keys + keys / 2);
         assert_eq!(end, keys + keys / 2);
         let listed = place.keys(&Scope::all()).await;
         assert_eq!(listed.len() as u64, keys);

@@ -1,10 +1,10 @@
 //! Obligation 3, word `tail`: a log that is shorter than what was read of it is an error, and soon.
 
-use alluvium_core::{Change, ErrorKind, LogError, LogEvent, Scope, Sequence};
+use alluvium_core::{ErrorKind, LogError, LogEvent, Scope, Sequence};
 
 use super::place::{Place, sequences, with_log};
 use crate::LogHarness;
-use crate::support::refused;
+use crate::support::{assert_error, refused};
 
 /// A log of ten messages that is backed up there, and has twenty afterwards.
 async fn grown(place: &Place) {
@@ -13,23 +13,14 @@ async fn grown(place: &Place) {
     place.fill(11, 10, 10).await;
 }
 
-fn nothing(change: &Change) {
-    panic!("it was to end, and gave {change:?}");
-}
-
 /// Who had read further than the log goes is told what it had read, and where the log ends.
 pub fn o3_a_lost_tail_ends_a_reader(harness: &dyn LogHarness) {
     with_log(harness, 1, async |place| {
         grown(place).await;
-        let mut reader = place.read(1).await;
-        reader.expect(1..=20).await;
-        reader.expect_caught_up(20).await;
+        let mut reader = place.read_to_end(20).await;
         place.owner.put_back().await;
-        let error = reader.failure(nothing).await;
-        let LogError::TailLost { expected, last, .. } = &error else {
-            panic!("not the error that it should be: {error:?}")
-        };
-        assert_eq!((expected.get(), last.get()), (20, 10));
+        let error = reader.failure().await;
+        assert_error!(error, LogError::TailLost { expected, last, .. } if (expected.get(), last.get()) == (20, 10));
         assert_eq!(error.kind(), ErrorKind::Fenced);
     });
 }
@@ -39,14 +30,10 @@ pub fn o3_a_lost_tail_that_grew_again_ends_a_reader(harness: &dyn LogHarness) {
     for more in [10, 15] {
         with_log(harness, 1, async |place| {
             grown(place).await;
-            let mut reader = place.read(1).await;
-            reader.expect(1..=20).await;
-            reader.expect_caught_up(20).await;
+            let mut reader = place.read_to_end(20).await;
             place.owner.put_back().await;
             place.fill(101, more, 10).await;
-            let error = reader.failure(nothing).await;
-            let told = matches!(error, LogError::TailLost { .. });
-            assert!(told, "not the error that it should be: {error:?}");
+            assert_error!(reader.failure().await, LogError::TailLost { .. });
         });
     }
 }
@@ -68,7 +55,7 @@ pub fn o3_a_reader_before_the_cut_goes_on_or_is_told(harness: &dyn LogHarness) {
                 Ok(LogEvent::CaughtUp(at)) if at.get() == 10 => break false,
                 Ok(LogEvent::CaughtUp(_)) => {}
                 Err(error) => {
-                    refused!(Err::<(), _>(error), LogError::TailLost { .. });
+                    assert_error!(error, LogError::TailLost { .. });
                     break true;
                 }
             }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alluvium_core::{
     Bounds, Change, ListEvent, Listed, Log, LogError, LogEvent, LogStream, Operation, Scope, Sequence,
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::support::block_on;
+use crate::support::{block_on, found};
 use crate::{LogHarness, LogOwner};
 
 /// Filters that every key of the suite matches, for a log that has to be told.
@@ -92,6 +92,14 @@ impl Place {
         self.reader(stream)
     }
 
+    /// One that has been given every message up to the last, which is this one, and has said so.
+    pub(super) async fn read_to_end(&self, last: u64) -> Reader<'_> {
+        let mut reader = self.read(1).await;
+        reader.expect(1..=last).await;
+        reader.expect_caught_up(last).await;
+        reader
+    }
+
     /// Lists the latest messages, and reads on no further.
     pub(super) async fn current(&self, scope: &Scope) -> Reader<'_> {
         let stream = self.in_time("a listing", self.log.current(scope)).await.unwrap();
@@ -138,20 +146,12 @@ impl Place {
 
     /// Waits until the server keeps something for so many readers only.
     pub(super) async fn readers_become(&self, count: usize) {
-        let limit = MINUTE.min(self.patience);
-        let begin = Instant::now();
-        loop {
+        let what = format!("{count} readers are left");
+        found(MINUTE.min(self.patience), &what, || async {
             let readers = self.owner.readers().await;
-            if readers == count {
-                return;
-            }
-            assert!(
-                begin.elapsed() < limit,
-                "{readers} readers are left instead of {count}"
-            );
-            // Asking again at once would keep the server from it.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            if readers == count { Ok(()) } else { Err(readers) }
+        })
+        .await;
     }
 }
 
@@ -245,8 +245,14 @@ impl Reader<'_> {
         listed
     }
 
+    /// What it ends with, which has to come soon, and before any change.
+    pub(super) async fn failure(&mut self) -> LogError {
+        let nothing = |change: &Change| panic!("it was to end, and gave {change:?}");
+        self.failure_after(nothing).await
+    }
+
     /// What it ends with, which has to come soon; `before` sees the changes that come before.
-    pub(super) async fn failure(&mut self, mut before: impl FnMut(&Change)) -> LogError {
+    pub(super) async fn failure_after(&mut self, mut before: impl FnMut(&Change)) -> LogError {
         let limit = SOON.min(self.place.patience);
         let failure = timeout(limit, async {
             loop {
@@ -283,6 +289,17 @@ pub(super) fn scope(filters: &[&str]) -> Scope {
 /// Sequences of changes.
 pub(super) fn sequences(changes: &[Change]) -> Vec<u64> {
     changes.iter().map(|change| change.sequence.get()).collect()
+}
+
+/// Asserts that these are the changes of these sequences.
+pub(super) fn assert_whole(changes: &[Change], expected: RangeInclusive<u64>) {
+    let expected: Vec<u64> = expected.collect();
+    assert!(
+        sequences(changes) == expected,
+        "{} of {} are listed",
+        changes.len(),
+        expected.len()
+    );
 }
 
 /// Key and value; a delete has none.

@@ -68,28 +68,35 @@ pub fn o7_another_binding_is_refused(harness: &dyn TableHarness) {
     }
 }
 
+/// Reopens, loads and repairs a table, up to 60 of this history, and has it looked at after each.
+fn through_everything(table: &mut OpenTable<'_>, history: &History, look: impl Fn(&OpenTable<'_>)) {
+    let again = |table: &mut OpenTable<'_>| {
+        if table.persistent() {
+            table.drop_and_reopen();
+        }
+        look(table);
+    };
+    again(table);
+    let model = TableModel::of(history, 60);
+    table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
+    again(table);
+    table.amend(&[]).unwrap();
+    again(table);
+    table.apply(&[], &history.cursor(60)).unwrap();
+    again(table);
+    expect(&**table, &model);
+}
+
 /// The binding is durable with the next commit, and stays through loads and repairs.
 pub fn o7_the_binding_survives_reopens_loads_and_repairs(harness: &dyn TableHarness) {
     let mut table = OpenTable::new(harness);
     let history = History::new(72);
     let bound = binding(&history, &["routes.>"]);
     table.bind(&bound).unwrap();
-    let again = |table: &mut OpenTable<'_>| {
-        if table.persistent() {
-            table.drop_and_reopen();
-        }
-        assert_eq!(table.binding(), Some(bound.clone()));
-    };
     apply(&*table, &history, 0, 20);
-    again(&mut table);
-    let model = TableModel::of(&history, 60);
-    table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
-    again(&mut table);
-    table.amend(&[]).unwrap();
-    again(&mut table);
-    table.apply(&[], &history.cursor(60)).unwrap();
-    again(&mut table);
-    expect(&*table, &model);
+    through_everything(&mut table, &history, |table| {
+        assert_eq!(table.binding(), Some(bound.clone()));
+    });
 }
 
 /// Through loads, repairs and reopens. A table that nobody told does not say so.
@@ -105,36 +112,16 @@ pub fn o8_that_a_log_can_evict_is_remembered_for_ever(harness: &dyn TableHarness
         table.remember_eviction().unwrap();
         assert!(table.has_evicted());
     }
-    let again = |table: &mut OpenTable<'_>| {
-        if table.persistent() {
-            table.drop_and_reopen();
-        }
-        assert!(table.has_evicted());
-    };
-    again(&mut table);
-    table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
-    again(&mut table);
-    table.amend(&[]).unwrap();
-    again(&mut table);
-    table.apply(&[], &history.cursor(60)).unwrap();
-    again(&mut table);
-    expect(&*table, &model);
+    through_everything(&mut table, &history, |table| assert!(table.has_evicted()));
 }
 
 /// Through loads, repairs and reopens, and until it is told otherwise. It is no row, and no change.
 pub fn o8_from_where_on_it_has_seen_its_log_is_remembered(harness: &dyn TableHarness) {
     let mut table = OpenTable::new(harness);
     let history = History::new(77);
-    let model = TableModel::of(&history, 60);
     assert_eq!(table.since(), None);
     apply(&*table, &history, 0, 20);
     assert_eq!(table.since(), None);
-    let again = |table: &mut OpenTable<'_>, since| {
-        if table.persistent() {
-            table.drop_and_reopen();
-        }
-        assert_eq!(table.since(), since);
-    };
     for since in [
         Some(Sequence::new(7)),
         None,
@@ -142,14 +129,7 @@ pub fn o8_from_where_on_it_has_seen_its_log_is_remembered(harness: &dyn TableHar
         Some(Sequence::new(8)),
     ] {
         table.remember_since(since).unwrap();
-        again(&mut table, since);
-        table.load(&mut model.to_load(), &history.cursor(60)).unwrap();
-        again(&mut table, since);
-        table.amend(&[]).unwrap();
-        again(&mut table, since);
-        table.apply(&[], &history.cursor(60)).unwrap();
-        again(&mut table, since);
-        expect(&*table, &model);
+        through_everything(&mut table, &history, |table| assert_eq!(table.since(), since));
     }
 }
 

@@ -18,7 +18,7 @@ const DONE: &str = "what should have been refused was done";
 const NOT_NEXT: &str = "not the next one";
 const NOT_IN_TIME: &str = "nothing came in";
 const NO_ERROR: &str = "no error within";
-const LEFT: &str = "readers are left instead of";
+const LEFT: &str = "readers are left";
 
 const MODEL: Test = suite::o1_random_writes_leave_what_they_leave_in_a_map;
 const WHATEVER: &str = "";
