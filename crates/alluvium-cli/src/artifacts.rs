@@ -20,20 +20,16 @@ mod verify;
 use std::sync::Arc;
 
 use alluvium::Transport;
-use tokio::runtime;
 
 use crate::args::{ArtifactsArgs, ArtifactsCommand, StoreArgs};
 use crate::error::Failure;
 use crate::human::now;
 use crate::output::Output;
+use crate::runtime;
 use crate::store;
 
 pub(crate) fn run(args: &ArtifactsArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
-    runtime.block_on(async {
+    runtime::start()?.block_on(async {
         match &args.command {
             ArtifactsCommand::Ls(args) => list::run(args, now(), output).await,
             ArtifactsCommand::Show(args) => show::run(args, now(), output).await,

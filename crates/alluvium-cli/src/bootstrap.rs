@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use alluvium::{Bootstrap, Bootstrapped, Engine, EngineTable, Scope, StateConfig, Table};
 use serde_json::json;
-use tokio::runtime;
 
 use crate::args::BootstrapArgs;
 use crate::artifacts::catalog;
@@ -13,13 +12,11 @@ use crate::bar::Bar;
 use crate::error::{Failure, chain};
 use crate::human::count;
 use crate::output::{Output, human_bytes, say};
+use crate::runtime;
 use crate::{state, store};
 
 pub(crate) fn run(args: &BootstrapArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     let config = args.state.state.config("--state")?;
     config.engine_name()?;
     let Some(scratch) = state::scratch(&config) else {

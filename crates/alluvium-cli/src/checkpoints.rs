@@ -19,21 +19,16 @@ mod show;
 mod store;
 mod verify;
 
-use tokio::runtime;
-
 use crate::args::{CheckpointsArgs, CheckpointsCommand};
 use crate::error::Failure;
 use crate::human::now;
 use crate::output::Output;
+use crate::runtime;
 
 pub(crate) use self::store::Named;
 
 pub(crate) fn run(args: &CheckpointsArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
-    runtime.block_on(async {
+    runtime::start()?.block_on(async {
         match &args.command {
             CheckpointsCommand::Ls(args) => list::run(args, now(), output).await,
             CheckpointsCommand::Show(args) => show::run(args, now(), output).await,

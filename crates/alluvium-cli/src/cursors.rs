@@ -18,20 +18,16 @@ mod standing;
 use std::sync::Arc;
 
 use alluvium::{CursorStore, CursorStoreError, FileCursorStore};
-use tokio::runtime;
 
 use crate::args::{ConnectionArgs, CursorPlaceArgs, CursorsArgs, CursorsCommand};
 use crate::connect::{self, Connection};
 use crate::error::{Failure, chain};
 use crate::human::now;
 use crate::output::{Output, escaped, say};
+use crate::runtime;
 
 pub(crate) fn run(args: &CursorsArgs, output: Output) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
-    runtime.block_on(async {
+    runtime::start()?.block_on(async {
         match &args.command {
             CursorsCommand::Ls(args) => list::run(args, now(), output).await,
             CursorsCommand::Show(args) => show::run(args, now(), output).await,

@@ -15,7 +15,6 @@ mod side;
 
 use alluvium::Scope;
 use serde_json::{Value, json};
-use tokio::runtime;
 
 use self::compare::{Comparison, Difference};
 pub(crate) use self::operand::Operand;
@@ -24,12 +23,10 @@ use crate::args::DiffArgs;
 use crate::bar::Bar;
 use crate::error::Failure;
 use crate::output::Output;
+use crate::runtime;
 
 pub(crate) fn run(args: &DiffArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     // Before anything is opened: what is wrong with one of them is told at once.
     let (a, b) = (args.a.read("A")?, args.b.read("B")?);
     let opener = Opener::new(args, runtime.handle().clone(), output, verbose)?;

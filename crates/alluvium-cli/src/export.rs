@@ -6,20 +6,17 @@ use std::time::Instant;
 use alluvium::artifact::ExportPlan;
 use alluvium::{EngineTable, ExportOptions, Exported, Exporter, Table as _, Transport};
 use serde_json::{Value, json};
-use tokio::runtime;
 
 use crate::args::ExportArgs;
 use crate::bar::Bar;
 use crate::error::Failure;
 use crate::human::count;
 use crate::output::{Output, human_bytes};
+use crate::runtime;
 use crate::{state, store};
 
 pub(crate) fn run(args: &ExportArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     let place = &args.state.state;
     // Before a directory of artifacts is made for it.
     let engine = place.config("--state")?.existing(true).open_engine()?;

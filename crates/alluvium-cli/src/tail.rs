@@ -24,7 +24,6 @@ use alluvium::{
     Action, BoxError, Change, CursorStore, Delivery, FileCursorStore, Log, LogCursor, RestartPolicy, Scope,
     Worker, WorkerBuilder, WorkerError, WorkerEvent,
 };
-use tokio::runtime;
 
 use self::events::Teller;
 use self::exec::{Exec, InHand};
@@ -32,6 +31,7 @@ use crate::args::{Source, TailArgs};
 use crate::connect;
 use crate::error::Failure;
 use crate::output::Output;
+use crate::runtime;
 use crate::signals::Signals;
 
 /// How long the runtime waits at the end for what still runs on it.
@@ -44,10 +44,7 @@ const RESTARTS_WITHIN: Duration = Duration::from_hours(1);
 const NAMELESS: &str = "tail";
 
 pub(crate) fn run(args: &TailArgs, output: Output) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     let result = runtime.block_on(tail(args, output));
     runtime.shutdown_timeout(WIND_DOWN);
     result

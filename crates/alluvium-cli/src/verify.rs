@@ -19,19 +19,16 @@ use alluvium::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::runtime;
 
 use crate::args::VerifyArgs;
 use crate::connect::{self, Connection};
 use crate::error::Failure;
 use crate::output::{Output, bytes_field, escaped};
+use crate::runtime;
 use crate::state::with_table;
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     with_table(&args.state, |table| runtime.block_on(verify(args, table, output)))
 }
 

@@ -8,7 +8,8 @@ use super::catalog::{Artifact, History, Pointer, pointer};
 use super::open;
 use crate::args::LsArtifactsArgs;
 use crate::error::Failure;
-use crate::human::{age, count, human_time, instant, table};
+use crate::human::{age, count, human_time, instant};
+use crate::listing;
 use crate::output::{Output, escaped, human_bytes, rfc3339, say};
 
 const HEADINGS: [&str; 7] = ["", "SEQUENCE", "AGE", "ROWS", "SIZE", "RUNS", "NOTE"];
@@ -178,36 +179,16 @@ pub(super) fn runs(manifest: &ArtifactManifest) -> String {
 }
 
 fn tell(rows: &[Row], first: &'static str, now: Timestamp, output: Output) -> Result<(), Failure> {
-    let mut lines = output.lines();
-    if output.is_json() {
-        for row in rows {
-            lines.object(&row.for_programs(now))?;
-        }
-    } else {
-        let mut headings = HEADINGS;
-        headings[0] = first;
-        for line in table(headings, rows.iter().map(|row| row.cells(now)).collect()) {
-            lines.text(line.trim_end())?;
-        }
-    }
-    lines.finish()
+    let mut headings = HEADINGS;
+    headings[0] = first;
+    let for_programs = |row: &Row| row.for_programs(now);
+    listing::print(rows, headings, output, for_programs, |row| row.cells(now))
 }
 
 /// An error if anything is damaged.
 fn conclude(rows: &[Row], one: &str, many: &str, pointer: Option<String>, of: &str) -> Result<(), Failure> {
     let damaged = rows.iter().filter(|row| row.what.is_err()).count();
-    let mut told = Vec::new();
-    if damaged > 0 {
-        told.push(format!(
-            "{damaged} of {} cannot be read",
-            count(rows.len(), one, many)
-        ));
-    }
-    told.extend(pointer);
-    if told.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Damaged {
-        summary: format!("{of}: {}", told.join("; ")),
-    })
+    let all = count(rows.len(), one, many);
+    let damage = (damaged > 0).then(|| format!("{damaged} of {all} cannot be read"));
+    listing::conclude(of, [damage, pointer])
 }

@@ -10,7 +10,8 @@ use super::catalog::{Catalog, Lineage, Reading, damage_of, start};
 use super::store;
 use crate::args::LsArgs;
 use crate::error::Failure;
-use crate::human::{age, count, human_time, instant, table};
+use crate::human::{age, count, human_time, instant};
+use crate::listing;
 use crate::output::{Output, human_bytes, rfc3339, say};
 use crate::state::Place;
 
@@ -22,18 +23,8 @@ pub(super) async fn run(args: &LsArgs, now: Timestamp, output: Output) -> Result
     let latest = catalog.latest().await?;
     let listed = catalog.list().await?;
     let rows = rows(&mut catalog, &listed, &latest).await?;
-    let mut lines = output.lines();
-    if output.is_json() {
-        for row in &rows {
-            lines.object(&row.for_programs(now))?;
-        }
-    } else {
-        let cells = rows.iter().map(|row| row.cells(now)).collect();
-        for line in table(HEADINGS, cells) {
-            lines.text(&line)?;
-        }
-    }
-    lines.finish()?;
+    let for_programs = |row: &Row| row.for_programs(now);
+    listing::print(&rows, HEADINGS, output, for_programs, |row| row.cells(now))?;
     if latest == Latest::None && !output.is_json() {
         say(&if rows.is_empty() {
             format!("no checkpoints in {}", args.store.store)
@@ -71,20 +62,9 @@ async fn rows(
 /// An error if a checkpoint is damaged, or `_latest` is.
 fn conclude(rows: &[Row], pointer: Option<String>, store: &Place) -> Result<(), Failure> {
     let damaged = rows.iter().filter(|row| row.damage().is_some()).count();
-    let mut told = Vec::new();
-    if damaged > 0 {
-        told.push(format!(
-            "{damaged} of {} cannot be restored",
-            count(rows.len(), "checkpoint", "checkpoints")
-        ));
-    }
-    told.extend(pointer);
-    if told.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Damaged {
-        summary: format!("{store}: {}", told.join("; ")),
-    })
+    let all = count(rows.len(), "checkpoint", "checkpoints");
+    let damage = (damaged > 0).then(|| format!("{damaged} of {all} cannot be restored"));
+    listing::conclude(store, [damage, pointer])
 }
 
 /// One checkpoint.

@@ -7,7 +7,8 @@ use super::standing::{Logs, Standing};
 use super::{Desk, Server, unreadable};
 use crate::args::LsCursorsArgs;
 use crate::error::Failure;
-use crate::human::{age, count, human_time, table};
+use crate::human::{age, count, human_time};
+use crate::listing;
 use crate::output::{Output, escaped, rfc3339, say};
 
 const HEADINGS: [&str; 6] = ["NAME", "LOG", "SEQUENCE", "STORED", "LAG", "SCOPE"];
@@ -28,32 +29,15 @@ pub(super) async fn run(args: &LsCursorsArgs, now: Timestamp, output: Output) ->
         };
         rows.push(Row { name, what });
     }
-    let mut lines = output.lines();
-    if output.is_json() {
-        for row in &rows {
-            lines.object(&row.for_programs(now))?;
-        }
-    } else {
-        let cells = rows.iter().map(|row| row.cells(now)).collect();
-        for line in table(HEADINGS, cells) {
-            lines.text(&line)?;
-        }
-    }
-    lines.finish()?;
+    let for_programs = |row: &Row| row.for_programs(now);
+    listing::print(&rows, HEADINGS, output, for_programs, |row| row.cells(now))?;
     if rows.is_empty() && !output.is_json() {
         say(&format!("no cursors in {}", desk.place));
     }
     let damaged = rows.iter().filter(|row| row.what.is_err()).count();
-    if damaged == 0 {
-        return Ok(());
-    }
-    Err(Failure::Damaged {
-        summary: format!(
-            "{}: {damaged} of {} cannot be read",
-            desk.place,
-            count(rows.len(), "cursor", "cursors")
-        ),
-    })
+    let all = count(rows.len(), "cursor", "cursors");
+    let damage = (damaged > 0).then(|| format!("{damaged} of {all} cannot be read"));
+    listing::conclude(&desk.place, [damage])
 }
 
 /// One cursor.
