@@ -22,11 +22,13 @@
 
 mod artifact;
 mod error;
+mod events;
 mod log_cursor;
 mod partitions;
 mod pauses;
 mod recovery;
 mod replica;
+mod task;
 mod worker;
 
 pub use artifact::{

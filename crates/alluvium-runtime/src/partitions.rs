@@ -99,7 +99,9 @@ pub use scopes::PartitionScopes;
 pub use status::{HeldPartition, PartitionRecord, PartitionsStatus};
 
 use claim::Leases;
-use holding::{Shared, cursor_name};
+use holding::{Shared, partition_name};
+
+use crate::task::joined;
 
 /// The most partitions.
 const MAX_PARTITIONS: u32 = 4_096;
@@ -208,7 +210,7 @@ impl Partitions {
     pub async fn survey(&self) -> Result<Vec<PartitionRecord>, PartitionsError> {
         let mut records = Vec::new();
         for partition in 0..self.scopes.count() {
-            let name = cursor_name(&self.shared.name, partition);
+            let name = partition_name(&self.shared.name, partition);
             let record = match self.leases.read(&name).await {
                 Ok(record) => record,
                 Err(LeaseError::Corrupt { .. }) => None,
@@ -243,13 +245,7 @@ impl Partitions {
     ///
     /// [`PartitionsError::Lease`] if the lease store takes its leases for invalid; [`PartitionsError::Cancelled`].
     pub async fn join(mut self) -> Result<(), PartitionsError> {
-        match (&mut self.task).await {
-            Ok(result) => result,
-            Err(joined) => match joined.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(PartitionsError::Cancelled),
-            },
-        }
+        joined(&mut self.task, PartitionsError::Cancelled).await
     }
 
     /// Tells it to [stop](Self::stop), and [waits](Self::join) until it has.

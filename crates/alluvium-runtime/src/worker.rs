@@ -27,6 +27,7 @@ pub use policy::RestartPolicy;
 pub use status::{WorkerState, WorkerStatus};
 
 use crate::LogCursorBuilder;
+use crate::task::joined;
 
 /// A handler that is given the messages of a [`Log`], in the background, until it is stopped or dropped.
 ///
@@ -128,13 +129,7 @@ impl Worker {
     ///
     /// Why it stopped, if an error stopped it.
     pub async fn join(mut self) -> Result<Cursor, WorkerError> {
-        match (&mut self.task).await {
-            Ok(result) => result,
-            Err(joined) => match joined.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(WorkerError::Cancelled),
-            },
-        }
+        joined(&mut self.task, WorkerError::Cancelled).await
     }
 
     /// Tells the worker to [stop](Self::stop), and [waits](Self::join) until it has.

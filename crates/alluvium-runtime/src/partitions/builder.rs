@@ -12,10 +12,11 @@ use tokio::sync::watch;
 
 use super::claim::Leases;
 use super::driver::Driver;
-use super::event::{Events, OnEvent};
-use super::holding::{OnCursor, Shared, cursor_name};
+use super::event::Events;
+use super::holding::{ChangeCursor, Shared, partition_name};
 use super::members::{Members, slot_name};
 use super::{Assigned, PartitionEvent, PartitionScopes, Partitions, PartitionsError, PartitionsStatus};
+use crate::events::Listener;
 use crate::{LogCursorBuilder, Worker, WorkerBuilder};
 
 /// The most slots that are read at each look.
@@ -37,8 +38,8 @@ pub struct PartitionsBuilder {
     look_every: Option<Duration>,
     processes: u32,
     clock: Arc<dyn Clock>,
-    cursor: Option<Arc<OnCursor>>,
-    on_event: Option<OnEvent>,
+    change_cursor: Option<Arc<ChangeCursor>>,
+    listener: Listener<PartitionEvent>,
 }
 
 impl PartitionsBuilder {
@@ -60,8 +61,8 @@ impl PartitionsBuilder {
             processes: scopes.count().min(32),
             scopes,
             clock: Arc::new(SystemClock),
-            cursor: None,
-            on_event: None,
+            change_cursor: None,
+            listener: Listener::default(),
         }
     }
 
@@ -103,13 +104,13 @@ impl PartitionsBuilder {
         mut self,
         change: impl Fn(LogCursorBuilder) -> LogCursorBuilder + Send + Sync + 'static,
     ) -> Self {
-        self.cursor = Some(Arc::new(change));
+        self.change_cursor = Some(Arc::new(change));
         self
     }
 
     /// Is called with what happens to partitions: it must not block, and a panic of it is survived. The events are also logged.
     pub fn on_event(mut self, call: impl Fn(&PartitionEvent) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Arc::new(call));
+        self.listener = Listener::new(call);
         self
     }
 
@@ -137,7 +138,7 @@ impl PartitionsBuilder {
         self.check()?;
         let events = Events {
             name: self.name.clone(),
-            call: self.on_event,
+            listener: self.listener,
         };
         let leases = Leases {
             store: self.leases,
@@ -151,7 +152,7 @@ impl PartitionsBuilder {
             log: self.log,
             cursors: self.cursors,
             start: Box::new(move |assigned, builder| start(assigned, builder).boxed()),
-            cursor: self.cursor,
+            change_cursor: self.change_cursor,
             events,
             status: watch::Sender::new(PartitionsStatus::default()),
         });
@@ -190,7 +191,7 @@ impl PartitionsBuilder {
             ));
         }
         // The longest there are. That which escapes does not change what can be encoded.
-        let name = cursor_name(&self.name, self.scopes.count());
+        let name = partition_name(&self.name, self.scopes.count());
         if let Err(error) = cursor_key(&name, '%') {
             return invalid(error.to_string());
         }

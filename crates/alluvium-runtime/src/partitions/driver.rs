@@ -10,12 +10,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::claim::{Claim, Leases, Tried};
-use super::holding::{Assigned, Ended, Holding, Shared, cursor_name};
+use super::holding::{Assigned, Ended, Holding, Shared, partition_name};
 use super::members::{Count, Members};
 use super::share::{order, share};
 use super::{HeldPartition, PartitionError, PartitionEvent, PartitionScopes, PartitionsError};
-use crate::error::panic_message;
 use crate::pauses::Pauses;
+use crate::task;
 
 /// The longest pause before a partition is tried again on which the work failed.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -190,7 +190,7 @@ impl Driver {
             }
             match self
                 .leases
-                .try_acquire(&cursor_name(&self.shared.name, partition))
+                .try_acquire(&partition_name(&self.shared.name, partition))
                 .await
             {
                 Ok(Tried::Claimed(claim)) => self.begin(partition, claim),
@@ -245,10 +245,8 @@ impl Driver {
             // Nothing in it panics but by mistake. The lease is over in time.
             Err(error) => {
                 let id = error.id();
-                let message = error
-                    .try_into_panic()
-                    .map_or_else(|error| error.to_string(), |panic| panic_message(panic.as_ref()));
-                (id, Ended::Failed(Arc::new(PartitionError::Panicked(message))))
+                let failed = PartitionError::Panicked(task::why(error));
+                (id, Ended::Failed(Arc::new(failed)))
             }
         };
         let Some(partition) = self.of_task.remove(&id) else {

@@ -1,15 +1,12 @@
 //! What happens to partitions beside the work on them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use alluvium_core::{AssignmentVersion, Cursor, LeaseError};
 
 use super::PartitionError;
 use crate::error::Chain;
-
-/// What is called with each event.
-pub(super) type OnEvent = Arc<dyn Fn(&PartitionEvent) + Send + Sync>;
+use crate::events::Listener;
 
 /// Why a partition was lost.
 #[derive(Clone, Debug)]
@@ -97,18 +94,13 @@ pub enum PartitionEvent {
 #[derive(Clone)]
 pub(super) struct Events {
     pub(super) name: String,
-    pub(super) call: Option<OnEvent>,
+    pub(super) listener: Listener<PartitionEvent>,
 }
 
 impl Events {
-    /// Survives a panic of what is called.
     pub(super) fn tell(&self, event: &PartitionEvent) {
         self.log(event);
-        if let Some(call) = &self.call
-            && catch_unwind(AssertUnwindSafe(|| call(event))).is_err()
-        {
-            tracing::error!(name = self.name, "what is called with events panicked");
-        }
+        self.listener.tell(&self.name, event);
     }
 
     fn log(&self, event: &PartitionEvent) {

@@ -38,7 +38,7 @@ pub(super) type StartWork =
     dyn Fn(Assigned, WorkerBuilder) -> BoxFuture<'static, Result<Worker, BoxError>> + Send + Sync;
 
 /// What is done to a cursor before it is opened.
-pub(super) type OnCursor = dyn Fn(LogCursorBuilder) -> LogCursorBuilder + Send + Sync;
+pub(super) type ChangeCursor = dyn Fn(LogCursorBuilder) -> LogCursorBuilder + Send + Sync;
 
 /// What all partitions of a process have in common.
 pub(super) struct Shared {
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) log: Arc<dyn Log>,
     pub(super) cursors: Arc<dyn CursorStore>,
     pub(super) start: Box<StartWork>,
-    pub(super) cursor: Option<Arc<OnCursor>>,
+    pub(super) change_cursor: Option<Arc<ChangeCursor>>,
     pub(super) events: Events,
     pub(super) status: watch::Sender<PartitionsStatus>,
 }
@@ -148,10 +148,10 @@ impl Holding {
             claim: Arc::clone(&self.claim),
         });
         let mut cursor = LogCursor::builder(Arc::clone(&self.shared.log), scope);
-        if let Some(change) = &self.shared.cursor {
+        if let Some(change) = &self.shared.change_cursor {
             cursor = change(cursor);
         }
-        let cursor = cursor.held_in(gate, cursor_name(&self.shared.name, partition));
+        let cursor = cursor.held_in(gate, partition_name(&self.shared.name, partition));
         let builder = Worker::builder(cursor)
             .assignment(version)
             .halted_by(self.claim.watch_gone());
@@ -210,6 +210,6 @@ impl Holding {
 }
 
 /// The name of a partition's lease, and of its cursor.
-pub(super) fn cursor_name(name: &str, partition: u32) -> String {
+pub(super) fn partition_name(name: &str, partition: u32) -> String {
     format!("{name}/partition-{partition}")
 }

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 
 use super::call::Runner;
 use super::driver::{Driver, Options};
-use super::event::OnEvent;
 use super::parking::Parking;
 use super::stopping::Stopping;
 use super::{
     Action, DeadLetters, Delivery, Handler, RestartPolicy, Worker, WorkerError, WorkerEvent, WorkerStatus,
 };
 use crate::LogCursorBuilder;
+use crate::events::Listener;
 
 /// How a [`Worker`] is started.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ use crate::LogCursorBuilder;
 pub struct WorkerBuilder {
     cursor: LogCursorBuilder,
     options: Options,
-    on_event: Option<OnEvent>,
+    listener: Listener<WorkerEvent>,
     halt: Option<watch::Receiver<bool>>,
 }
 
@@ -44,7 +44,7 @@ impl WorkerBuilder {
                 parking: None,
             },
             cursor,
-            on_event: None,
+            listener: Listener::default(),
             halt: None,
         }
     }
@@ -120,7 +120,7 @@ impl WorkerBuilder {
     /// Is called with what happens beside the work, from the worker's task: it must not block, and the worker survives its
     /// panic. The events are also logged.
     pub fn on_event(mut self, call: impl Fn(&WorkerEvent) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Arc::new(call));
+        self.listener = Listener::new(call);
         self
     }
 
@@ -158,7 +158,7 @@ impl WorkerBuilder {
         let (stop, stopping) = watch::channel(false);
         let stopping = Stopping::new(stopping, self.halt);
         let watching = status.subscribe();
-        let driver = Driver::new(cursor, self.options, runner, self.on_event, status, stopping);
+        let driver = Driver::new(cursor, self.options, runner, self.listener, status, stopping);
         let task = tokio::spawn(driver.run());
         Ok(Worker {
             log,

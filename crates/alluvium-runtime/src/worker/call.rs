@@ -7,10 +7,10 @@ use alluvium_core::BoxError;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
-use super::handler::Inner;
+use super::handler::InHand;
 use super::stopping::Stopping;
 use super::{Action, Delivery, Handler, HandlerError, WorkerError};
-use crate::error::panic_message;
+use crate::task;
 
 /// How long a handler that was told to end is waited for.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
@@ -43,8 +43,12 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Has the delivery handled, as long as that may take.
-    pub(super) async fn call(&self, inner: &Arc<Inner>, stopping: &Stopping) -> Result<Outcome, WorkerError> {
-        let delivery = inner.delivery();
+    pub(super) async fn call(
+        &self,
+        in_hand: &Arc<InHand>,
+        stopping: &Stopping,
+    ) -> Result<Outcome, WorkerError> {
+        let delivery = in_hand.delivery();
         let mut running = match &self.runner {
             Runner::Async(handler) => {
                 let handler = Arc::clone(handler);
@@ -74,11 +78,11 @@ impl Caller {
             () = stopped => None,
             () = stopping.halted() => None,
         };
-        inner.cancel();
+        in_hand.cancel();
         running.abort();
         match timeout(CANCEL_PATIENCE, &mut running).await {
             Err(_) => Err(WorkerError::Stuck {
-                on: inner.evidence.clone(),
+                on: in_hand.evidence.clone(),
                 waited: started.elapsed(),
             }),
             Ok(Err(joined)) if joined.is_cancelled() => Ok(late.map_or(Outcome::Abandoned, Outcome::Failed)),
@@ -92,10 +96,8 @@ fn outcome(joined: Result<Result<Action, BoxError>, JoinError>) -> Outcome {
     match joined {
         Ok(Ok(action)) => Outcome::Done(action),
         Ok(Err(error)) => Outcome::Failed(HandlerError::Failed(error)),
-        Err(joined) => Outcome::Failed(HandlerError::Panicked {
-            message: joined
-                .try_into_panic()
-                .map_or_else(|joined| joined.to_string(), |panic| panic_message(panic.as_ref())),
+        Err(error) => Outcome::Failed(HandlerError::Panicked {
+            message: task::why(error),
         }),
     }
 }

@@ -7,8 +7,8 @@ use alluvium_core::{AssignmentVersion, Change, Cursor, ErrorKind, Evidence, Sequ
 use tokio::sync::watch;
 
 use super::call::{Caller, Outcome, Runner};
-use super::event::{Events, OnEvent};
-use super::handler::Inner;
+use super::event::Events;
+use super::handler::InHand;
 use super::parking::Parking;
 use super::policy::Budget;
 use super::stopping::Stopping;
@@ -16,6 +16,7 @@ use super::{
     Action, HandlerError, Parked, RestartPolicy, WorkerError, WorkerEvent, WorkerState, WorkerStatus,
 };
 use crate::error::Chain;
+use crate::events::Listener;
 use crate::pauses::Pauses;
 use crate::{LogCursor, LogCursorError};
 
@@ -69,7 +70,7 @@ impl Driver {
         cursor: LogCursor,
         options: Options,
         runner: Runner,
-        on_event: Option<OnEvent>,
+        listener: Listener<WorkerEvent>,
         status: watch::Sender<WorkerStatus>,
         stopping: Stopping,
     ) -> Self {
@@ -85,7 +86,7 @@ impl Driver {
             },
             events: Events {
                 worker: options.name.clone(),
-                call: on_event,
+                listener,
             },
             options,
             status,
@@ -199,15 +200,15 @@ impl Driver {
             status.delivery = Some(evidence.clone());
             status.enter(WorkerState::Working);
         });
-        let inner = Inner::new(messages, evidence);
-        match self.caller.call(&inner, &self.stopping).await? {
+        let in_hand = InHand::new(messages, evidence);
+        match self.caller.call(&in_hand, &self.stopping).await? {
             Outcome::Done(Action::StopWithRollback) | Outcome::Abandoned => {
                 self.roll_back().await;
                 Ok(Next::End)
             }
             Outcome::Done(action) => {
-                let handled = len(inner.messages.len());
-                self.commit(&inner, inner.take_rows(), |status| {
+                let handled = len(in_hand.messages.len());
+                self.commit(&in_hand, in_hand.take_rows(), |status| {
                     status.handled = status.handled.saturating_add(handled);
                 })
                 .await?;
@@ -217,20 +218,20 @@ impl Driver {
                     Next::Delivery
                 })
             }
-            Outcome::Failed(error) => self.failed(&inner, error).await,
+            Outcome::Failed(error) => self.failed(&in_hand, error).await,
         }
     }
 
     /// Parks what is poisonous; else goes back, and tries again if it may.
-    async fn failed(&mut self, inner: &Inner, error: HandlerError) -> Result<Next, WorkerError> {
+    async fn failed(&mut self, in_hand: &InHand, error: HandlerError) -> Result<Next, WorkerError> {
         let mut error = Arc::new(error);
-        let on = &inner.evidence;
+        let on = &in_hand.evidence;
         self.failures = self.failures.saturating_add(1);
-        if inner.messages.len() == 1 {
+        if in_hand.messages.len() == 1 {
             self.alone = self.alone.saturating_add(1);
         }
         if let Some(parking) = self.options.parking.clone()
-            && let [message] = inner.messages.as_slice()
+            && let [message] = in_hand.messages.as_slice()
             && self.alone >= parking.after
         {
             let parked = Parked {
@@ -241,7 +242,7 @@ impl Driver {
             match parking.dead_letters.park(parked.clone()).await {
                 Ok(()) => {
                     self.budget.forgive(self.failures);
-                    self.commit(inner, Vec::new(), |status| {
+                    self.commit(in_hand, Vec::new(), |status| {
                         status.parked = status.parked.saturating_add(1);
                         status.last_failure = Some(Arc::clone(&error));
                     })
@@ -290,7 +291,7 @@ impl Driver {
     /// Of a worker that is to stop it is tried at once, and for the last time.
     async fn commit(
         &mut self,
-        inner: &Inner,
+        in_hand: &InHand,
         rows: Vec<Change>,
         count: impl FnOnce(&mut WorkerStatus),
     ) -> Result<(), WorkerError> {
@@ -302,11 +303,13 @@ impl Driver {
             match self.cursor.commit_with(Arc::clone(&rows)).await {
                 Ok(()) => break,
                 Err(error) if again && error.kind() == ErrorKind::Transient => {
-                    let stopped = self.pause(pauses.next()).await;
+                    let pause = pauses.next();
+                    tracing::warn!(worker = %self.options.name, error = %Chain(&error), ?pause, "the cursor is not saved yet");
+                    let stopped = self.pause(pause).await;
                     again = !stopped && tokio::time::Instant::now() < until;
                 }
                 Err(error) => {
-                    let (at, error) = (inner.evidence.clone(), Arc::new(error));
+                    let (at, error) = (in_hand.evidence.clone(), Arc::new(error));
                     self.roll_back().await;
                     self.events.tell(&WorkerEvent::SaveFailed {
                         at: at.clone(),

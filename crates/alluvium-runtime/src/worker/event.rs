@@ -1,6 +1,5 @@
 //! What happens to a worker beside its work.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +7,8 @@ use alluvium_core::Evidence;
 
 use super::{HandlerError, Parked};
 use crate::error::Chain;
+use crate::events::Listener;
 use crate::{Gaps, LogCursorError};
-
-/// What is called with each event.
-pub(super) type OnEvent = Arc<dyn Fn(&WorkerEvent) + Send + Sync>;
 
 /// What happens to a worker beside its work.
 #[derive(Clone, Debug)]
@@ -56,11 +53,10 @@ pub enum WorkerEvent {
 /// Whoever is told of events: the log of the program, and what the worker was built with.
 pub(super) struct Events {
     pub(super) worker: String,
-    pub(super) call: Option<OnEvent>,
+    pub(super) listener: Listener<WorkerEvent>,
 }
 
 impl Events {
-    /// Survives a panic of what is called.
     pub(super) fn tell(&self, event: &WorkerEvent) {
         let worker = self.worker.as_str();
         match event {
@@ -88,10 +84,6 @@ impl Events {
                 }
             }
         }
-        if let Some(call) = &self.call
-            && catch_unwind(AssertUnwindSafe(|| call(event))).is_err()
-        {
-            tracing::error!(worker, "what is called with events panicked");
-        }
+        self.listener.tell(worker, event);
     }
 }

@@ -48,12 +48,12 @@ where
 /// Messages to be handled, in the order of their log. Never none.
 #[derive(Debug)]
 pub struct Delivery {
-    inner: Arc<Inner>,
+    in_hand: Arc<InHand>,
 }
 
 /// A delivery, as the worker keeps it.
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct InHand {
     pub(super) messages: Vec<Change>,
     pub(super) evidence: Evidence,
     rows: Mutex<Vec<Change>>,
@@ -63,12 +63,12 @@ pub(super) struct Inner {
 impl Delivery {
     /// The messages.
     pub fn messages(&self) -> &[Change] {
-        &self.inner.messages
+        &self.in_hand.messages
     }
 
     /// What names the delivery: whose idempotency keys are to be derived from it.
     pub fn evidence(&self) -> &Evidence {
-        &self.inner.evidence
+        &self.in_hand.evidence
     }
 
     /// A row to be written in the commit that moves the cursor behind this delivery: both or neither, whatever happens. Only
@@ -90,15 +90,15 @@ impl Delivery {
     /// Whether the worker no longer waits for this delivery: it took too long, or the worker was to stop and the deadline for
     /// it is over. Whatever is done from then on is done again. For handlers that block and can look up from their work.
     pub fn is_cancelled(&self) -> bool {
-        *self.inner.cancelled.borrow()
+        *self.in_hand.cancelled.borrow()
     }
 
     fn last(&self) -> &Change {
-        self.inner.messages.last().expect("a delivery is never empty")
+        self.in_hand.messages.last().expect("a delivery is never empty")
     }
 
     fn write(&self, row: Change) {
-        self.inner.rows().push(row);
+        self.in_hand.rows().push(row);
     }
 }
 
@@ -119,7 +119,7 @@ impl<'a> IntoIterator for &'a Delivery {
     }
 }
 
-impl Inner {
+impl InHand {
     /// A delivery of these messages, at least one.
     pub(super) fn new(messages: Vec<Change>, evidence: Evidence) -> Arc<Self> {
         Arc::new(Self {
@@ -132,7 +132,7 @@ impl Inner {
 
     pub(super) fn delivery(self: &Arc<Self>) -> Delivery {
         Delivery {
-            inner: Arc::clone(self),
+            in_hand: Arc::clone(self),
         }
     }
 
