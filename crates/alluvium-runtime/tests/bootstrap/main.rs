@@ -1,6 +1,8 @@
 //! A table is filled from an artifact, wherever that was made, or is as it was.
 
 mod bad_input;
+#[path = "../common/eventually.rs"]
+mod eventually;
 mod memory_log;
 mod replica;
 mod restore;

@@ -8,7 +8,8 @@ use alluvium_memory::MemoryEngine;
 use alluvium_runtime::{LogCursor, LogCursorError};
 
 use crate::failing::Failing;
-use crate::support::{NAME, Place, assert_at_rest, batch, only_a};
+use crate::place::{NAME, Place};
+use crate::support::{assert_at_rest, batch, only_a};
 
 #[tokio::test]
 async fn what_was_not_committed_is_given_again() {
@@ -89,7 +90,7 @@ async fn after_a_failed_save_it_goes_back_to_what_is_stored() {
         // The beginning is stored by somebody for whom nothing fails.
         drop(place.open().await);
         let (store, failures) = Failing::new(&place.store, done);
-        let mut cursor = place.builder().held_in(store, NAME).open().await.unwrap();
+        let mut cursor = place.cursor().held_in(store, NAME).open().await.unwrap();
         assert_eq!(batch(&mut cursor, 2).await, [1, 2]);
         assert_eq!(cursor.commit().await.unwrap_err().kind(), ErrorKind::Transient);
         assert_eq!(
@@ -107,7 +108,7 @@ async fn after_a_failed_save_it_goes_back_to_what_is_stored() {
 #[tokio::test]
 async fn it_moves_along_with_what_the_scope_leaves_out() {
     let place = Place::of(4);
-    let mut cursor = place.builder_of(only_a()).open().await.unwrap();
+    let mut cursor = place.cursor_of(only_a()).open().await.unwrap();
     assert_eq!(batch(&mut cursor, 100).await, [1, 3]);
     assert_at_rest(&mut cursor);
     cursor.commit().await.unwrap();
@@ -120,7 +121,7 @@ async fn it_moves_along_with_what_the_scope_leaves_out() {
 #[tokio::test]
 async fn it_never_moves_past_what_was_not_given() {
     let place = Place::of(6);
-    let mut cursor = place.builder_of(only_a()).open().await.unwrap();
+    let mut cursor = place.cursor_of(only_a()).open().await.unwrap();
     assert_eq!(batch(&mut cursor, 1).await, [1]);
     cursor.commit().await.unwrap();
     assert_eq!(place.stored().await, Some(1));
@@ -180,7 +181,7 @@ async fn in_a_table_every_message_counts_once() {
 async fn a_name_of_another_log_or_scope_is_refused() {
     let place = Place::of(3);
     drop(place.open().await);
-    let error = place.builder_of(only_a()).open().await.unwrap_err();
+    let error = place.cursor_of(only_a()).open().await.unwrap_err();
     let mismatch =
         |error: &LogCursorError| matches!(error, LogCursorError::Store(CursorStoreError::Mismatch { .. }));
     assert!(mismatch(&error), "{error:?}");

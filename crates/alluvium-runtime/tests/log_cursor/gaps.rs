@@ -3,7 +3,8 @@
 use alluvium_core::Scope;
 use alluvium_runtime::{Gap, GapReason, LogCursor};
 
-use crate::support::{Place, assert_at_rest, batch, only_a, sequence};
+use crate::place::Place;
+use crate::support::{assert_at_rest, batch, only_a, sequence};
 
 /// What is told: expected, delivered, and first, last and reason of what is missing.
 type Told = (u64, Option<u64>, Vec<(u64, u64, GapReason)>);
@@ -70,7 +71,7 @@ async fn what_went_under_a_slow_reader_is_told_with_its_reason() {
 #[tokio::test]
 async fn what_the_scope_leaves_out_is_no_gap() {
     let place = Place::of(3_000);
-    let mut cursor = place.builder_of(only_a()).open().await.unwrap();
+    let mut cursor = place.cursor_of(only_a()).open().await.unwrap();
     let mut given = 0;
     while given < 2_999 {
         given = *batch(&mut cursor, 100).await.last().unwrap();
@@ -89,7 +90,7 @@ async fn what_the_scope_leaves_out_is_no_gap() {
 #[tokio::test]
 async fn in_a_scope_what_went_under_a_slow_reader_is_uncertain() {
     let place = Place::of(6_000);
-    let mut cursor = place.builder_of(only_a()).open().await.unwrap();
+    let mut cursor = place.cursor_of(only_a()).open().await.unwrap();
     batch(&mut cursor, 1).await;
     let arrived = 2 * 1_024 - 1;
     place.log.evict_before(sequence(5_001));
@@ -126,7 +127,7 @@ async fn the_oldest_gaps_go_and_are_counted() {
     for removed in (2..20).step_by(2) {
         place.log.remove(sequence(removed));
     }
-    let builder = place.builder_of(Scope::all()).max_gaps(3);
+    let builder = place.cursor_of(Scope::all()).max_gaps(3);
     let mut cursor = builder.open().await.unwrap();
     batch(&mut cursor, 100).await;
     let gaps = cursor.take_gaps();

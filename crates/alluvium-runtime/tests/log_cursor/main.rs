@@ -4,5 +4,7 @@ mod commit;
 #[path = "../common/failing.rs"]
 mod failing;
 mod gaps;
+#[path = "../common/place.rs"]
+mod place;
 mod start;
 mod support;

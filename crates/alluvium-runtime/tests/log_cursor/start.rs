@@ -3,7 +3,8 @@
 use alluvium_core::{ErrorKind, ReconcileReason};
 use alluvium_runtime::{GapReason, LogCursorError, OnLoss, StartAt};
 
-use crate::support::{Place, assert_at_rest, batch, only_a, sequence, try_batch};
+use crate::place::Place;
+use crate::support::{assert_at_rest, batch, only_a, sequence, try_batch};
 
 #[tokio::test]
 async fn it_begins_where_it_is_told_and_remembers_that() {
@@ -16,7 +17,7 @@ async fn it_begins_where_it_is_told_and_remembers_that() {
     ] {
         let place = Place::of(5);
         place.log.evict_before(sequence(3));
-        drop(place.builder().start_at(start_at).open().await.unwrap());
+        drop(place.cursor().start_at(start_at).open().await.unwrap());
         assert_eq!(place.stored().await, Some(begins), "{start_at:?}");
         place.add(1);
         // From the second time on it goes by what is stored.
@@ -30,7 +31,7 @@ async fn it_begins_where_it_is_told_and_remembers_that() {
 async fn an_empty_log_is_waited_for() {
     for start_at in [StartAt::Oldest, StartAt::Next, StartAt::Sequence(sequence(9))] {
         let place = Place::of(0);
-        let mut cursor = place.builder().start_at(start_at).open().await.unwrap();
+        let mut cursor = place.cursor().start_at(start_at).open().await.unwrap();
         assert_at_rest(&mut cursor);
         place.add(2);
         assert_eq!(batch(&mut cursor, 100).await, [1, 2]);
@@ -83,7 +84,7 @@ async fn a_position_that_means_nothing_is_told_and_stays() {
         drop(cursor);
         happens(&place);
         for _ in 0..2 {
-            let error = place.builder().open().await.unwrap_err();
+            let error = place.cursor().open().await.unwrap_err();
             assert!(
                 matches!(&error, LogCursorError::Lost { reason, position }
                     if *reason == expected && position.sequence == sequence(5)),
@@ -104,7 +105,7 @@ async fn where_it_may_it_goes_on_and_tells() {
         cursor.commit().await.unwrap();
         drop(cursor);
         happens(&place);
-        let builder = place.builder().on_break(OnLoss::Continue);
+        let builder = place.cursor().on_break(OnLoss::Continue);
         let mut cursor = builder.open().await.unwrap();
         let gaps = cursor.take_gaps().gaps;
         assert_eq!(gaps.len(), 1, "{what}: {gaps:?}");
@@ -159,7 +160,7 @@ async fn a_log_that_changes_while_it_is_read_is_told() {
     }
 
     let place = Place::of(5);
-    let builder = place.builder().on_break(OnLoss::Continue);
+    let builder = place.cursor().on_break(OnLoss::Continue);
     let mut cursor = builder.open().await.unwrap();
     batch(&mut cursor, 5).await;
     place.log.replace();
@@ -175,12 +176,12 @@ async fn a_log_that_changes_while_it_is_read_is_told() {
 async fn an_overrun_is_told_or_refused() {
     for (scope, certain) in [(alluvium_core::Scope::all(), true), (only_a(), false)] {
         let place = Place::of(10);
-        let mut cursor = place.builder_of(scope.clone()).open().await.unwrap();
+        let mut cursor = place.cursor_of(scope.clone()).open().await.unwrap();
         batch(&mut cursor, 1).await;
         cursor.commit().await.unwrap();
         drop(cursor);
         place.log.evict_before(sequence(7));
-        let strict = place.builder_of(scope.clone()).on_overrun(OnLoss::Stop);
+        let strict = place.cursor_of(scope.clone()).on_overrun(OnLoss::Stop);
         let error = strict.open().await.unwrap_err();
         assert!(
             matches!(
@@ -192,7 +193,7 @@ async fn an_overrun_is_told_or_refused() {
             ),
             "{error:?}"
         );
-        let mut cursor = place.builder_of(scope).open().await.unwrap();
+        let mut cursor = place.cursor_of(scope).open().await.unwrap();
         let gaps = cursor.take_gaps();
         assert_eq!(gaps.gaps.len(), 1, "{gaps:?}");
         let missing = &gaps.gaps[0].missing[0];

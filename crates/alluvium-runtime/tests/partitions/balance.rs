@@ -6,7 +6,8 @@ use alluvium_core::CursorStore as _;
 use alluvium_runtime::PartitionEvent;
 use tokio::time::Instant;
 
-use super::support::{LOOK, Place, TTL, eventually};
+use super::support::{LOOK, Place, TTL};
+use crate::eventually::eventually;
 
 #[tokio::test(start_paused = true)]
 async fn one_process_has_all_partitions_and_handles_every_message_once() {
@@ -143,6 +144,21 @@ async fn requests_are_as_many_as_it_says() {
     assert!(calls <= 31 * (15 + 16) + 6 * 16, "{calls}");
     first.hand.open();
     third.until_works_on(5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_looks_as_often_as_it_is_told() {
+    let place = Place::of(1);
+    let cursors = std::sync::Arc::new(place.cursors.clone());
+    let first = place.process_with("first", cursors, |builder| builder.look_every(LOOK * 3));
+    first.until_works_on(1).await;
+    let (looked, begun) = (first.partitions.status().looks, Instant::now());
+    first.until(|status| status.looks >= looked + 10).await;
+    let elapsed = begun.elapsed();
+    assert!(
+        elapsed > LOOK * 27 && elapsed < LOOK * 33,
+        "ten looks in {elapsed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,8 @@ use alluvium_core::{ErrorKind, Scope};
 use alluvium_runtime::{Action, Delivery, LogCursor, PartitionEvent, RestartPolicy, Worker, WorkerState};
 use tokio::time::Instant;
 
-use super::support::{LOOK, Place, TTL, eventually};
+use super::support::{LOOK, Place, TTL};
+use crate::eventually::eventually;
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_on_which_the_work_fails_is_given_back_and_tried_again_later() {
@@ -127,6 +128,7 @@ async fn a_short_failure_of_the_leases_changes_nothing() {
         first.wire.cut(true);
         second.wire.cut(true);
         first.until(|status| status.error.is_some()).await;
+        // Shorter than a lease lasts: how long they are cut off is the failure itself.
         tokio::time::sleep(TTL / 4).await;
         first.wire.cut(false);
         second.wire.cut(false);

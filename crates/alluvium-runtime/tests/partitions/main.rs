@@ -2,6 +2,10 @@
 
 mod bad_input;
 mod balance;
+#[path = "../common/eventually.rs"]
+mod eventually;
 mod failures;
+#[path = "../common/seen.rs"]
+mod seen;
 mod support;
 mod takeover;

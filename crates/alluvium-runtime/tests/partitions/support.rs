@@ -1,8 +1,8 @@
 //! A log, its leases and cursors, and processes that share them: each with a wire of its own to the leases, which can be cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alluvium_core::{
@@ -16,6 +16,8 @@ use alluvium_runtime::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::seen::Seen;
 
 pub(crate) const TTL: Duration = Duration::from_secs(6);
 /// A sixth of it, as by default.
@@ -305,40 +307,9 @@ impl LeaseStore for Wire {
     }
 }
 
-/// What happened, in order. Clones are the same.
-#[derive(Clone)]
-pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
-
-impl<T> Default for Seen<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<T: Clone> Seen<T> {
-    fn extend(&self, what: impl IntoIterator<Item = T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(what);
-    }
-
-    pub(crate) fn all(&self) -> Vec<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl Seen<(Instant, PartitionEvent)> {
     fn call(&self) -> impl Fn(&PartitionEvent) + Send + Sync + 'static {
         let seen = self.clone();
-        move |event| seen.extend([(Instant::now(), event.clone())])
+        move |event| seen.push((Instant::now(), event.clone()))
     }
-}
-
-/// Waits until it is so.
-pub(crate) async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
-    let waiting = async {
-        while !is() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_mins(10), waiting).await;
-    waited.unwrap_or_else(|_| panic!("{what} does not come"));
 }

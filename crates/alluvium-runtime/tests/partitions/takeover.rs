@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::support::{LOOK, Place, TTL, eventually};
+use super::support::{LOOK, Place, TTL};
+use crate::eventually::eventually;
 
 #[tokio::test(start_paused = true)]
 async fn who_cannot_renew_stops_before_anybody_takes_over_and_commits_nothing() {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use alluvium_runtime::Action;
 
-use crate::support::{Place, Seen, handler, numbers, until};
+use crate::place::Place;
+use crate::seen::Seen;
+use crate::support::{handler, numbers, until};
 
 /// The deliveries of so many messages of about 10 bytes each.
 async fn deliveries(place: &Place, max_messages: usize, max_bytes: usize, expected: u64) -> Vec<Vec<u64>> {
@@ -29,13 +31,13 @@ async fn it_is_bounded_by_count_and_by_bytes() {
         deliveries(&Place::of(5), 2, usize::MAX, 5).await,
         [vec![1, 2], vec![3, 4], vec![5]]
     );
-    // `orders.1` and `1` are 9 bytes.
+    // `a.1` and `1` are 4 bytes.
     assert_eq!(
-        deliveries(&Place::of(5), 100, 18, 5).await,
+        deliveries(&Place::of(5), 100, 8, 5).await,
         [vec![1, 2], vec![3, 4], vec![5]]
     );
     assert_eq!(
-        deliveries(&Place::of(5), 100, 19, 5).await,
+        deliveries(&Place::of(5), 100, 9, 5).await,
         [vec![1, 2, 3], vec![4, 5]]
     );
     let singles = deliveries(&Place::of(5), 100, 0, 5).await;
@@ -45,6 +47,7 @@ async fn it_is_bounded_by_count_and_by_bytes() {
     assert_eq!(all(large), (1..=5_000).collect::<Vec<_>>());
 }
 
+/// The clock is the test's own: what is slept is the time that passes between messages.
 #[tokio::test(start_paused = true)]
 async fn a_delivery_waits_for_more_where_it_may() {
     let place = Place::of(1);
@@ -63,7 +66,7 @@ async fn a_delivery_waits_for_more_where_it_may() {
     let started = tokio::time::Instant::now();
     let worker = worker.await.unwrap();
     tokio::time::sleep(Duration::from_secs(4)).await;
-    place.log.put("orders.2", "2");
+    place.add(1);
     until(&worker, |status| status.handled == 2).await;
     let [(first, at)] = &seen.all()[..] else {
         panic!("one delivery")
@@ -74,10 +77,9 @@ async fn a_delivery_waits_for_more_where_it_may() {
         "it waits from its first message on"
     );
 
-    place.log.put("orders.3", "3");
+    place.add(1);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    place.log.put("orders.4", "4");
-    place.log.put("orders.5", "5");
+    place.add(2);
     until(&worker, |status| status.handled == 5).await;
     let (second, full_at) = &seen.all()[1];
     assert_eq!(
@@ -86,7 +88,7 @@ async fn a_delivery_waits_for_more_where_it_may() {
         "what is full does not wait"
     );
 
-    place.log.put("orders.6", "6");
+    place.add(1);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let stopped = tokio::time::Instant::now();
     worker.stop_and_join().await.unwrap();

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use alluvium_core::{BoxError, ErrorKind, Retention};
 use alluvium_runtime::{
-    Action, Delivery, HandlerError, LogCursorError, OnLoss, RestartPolicy, WorkerError, WorkerEvent,
+    Action, Delivery, HandlerError, LogCursorError, OnLoss, RestartPolicy, Worker, WorkerError, WorkerEvent,
     WorkerState,
 };
 
-use crate::support::{Place, Seen, handler, numbers, until};
+use crate::place::Place;
+use crate::seen::Seen;
+use crate::support::{handler, idle, numbers, until};
 
 #[tokio::test]
 async fn after_a_failure_it_goes_on_from_the_last_commit() {
@@ -80,7 +82,7 @@ async fn when_it_fails_too_often_it_stops_where_it_was() {
         assert_eq!((on.first.get(), *restarts), (3, calls - 1), "{policy:?}");
         assert_eq!(seen.all().len() as u64, calls, "{policy:?}");
         assert_eq!(events.names().last(), Some(&"budget exhausted"));
-        assert_eq!(place.stored().await, 2, "{policy:?}");
+        assert_eq!(place.stored().await, Some(2), "{policy:?}");
     }
 }
 
@@ -134,7 +136,7 @@ async fn a_blocking_handler_that_does_not_return_stops_the_worker() {
     let worker = worker.await.unwrap();
     let error = worker.join().await.unwrap_err();
     assert!(matches!(error, WorkerError::Stuck { .. }), "{error:?}");
-    assert_eq!(place.stored().await, 0);
+    assert_eq!(place.stored().await, Some(0));
     drop(release);
 }
 
@@ -155,11 +157,7 @@ async fn what_is_called_with_events_may_panic() {
 async fn what_retention_took_is_told_and_what_broke_stops_it() {
     let place = Place::of(2);
     let events = Seen::default();
-    let first = place.worker().on_event(events.call());
-    let first = first
-        .start(async |_: Delivery| Ok(Action::Continue))
-        .await
-        .unwrap();
+    let first = idle(place.worker().on_event(events.call())).await;
     until(&first, |status| status.handled == 2).await;
     first.stop_and_join().await.unwrap();
 
@@ -167,15 +165,9 @@ async fn what_retention_took_is_told_and_what_broke_stops_it() {
         max_messages: Some(3),
         ..Retention::default()
     });
-    for number in 3..=8 {
-        place.log.put(format!("orders.{number}"), number.to_string());
-    }
+    place.add(6);
     place.log.evict_before(alluvium_core::Sequence::new(6));
-    let second = place.worker().on_event(events.call());
-    let second = second
-        .start(async |_: Delivery| Ok(Action::Continue))
-        .await
-        .unwrap();
+    let second = idle(place.worker().on_event(events.call())).await;
     until(&second, |status| status.committed.sequence.get() == 8).await;
     assert_eq!(events.names(), ["gaps"]);
     let WorkerEvent::Gaps(gaps) = &events.all()[0] else {
@@ -191,15 +183,11 @@ async fn what_retention_took_is_told_and_what_broke_stops_it() {
         panic!("{error:?}")
     };
     assert!(matches!(**source, LogCursorError::Lost { .. }), "{source:?}");
-    assert_eq!(place.stored().await, 8, "the last position stands");
+    assert_eq!(place.stored().await, Some(8), "the last position stands");
 
     let cursor = place.cursor().on_break(OnLoss::Continue);
-    let third = alluvium_runtime::Worker::builder(cursor).on_event(events.call());
-    let third = third
-        .start(async |_: Delivery| Ok(Action::Continue))
-        .await
-        .unwrap();
-    place.log.put("orders.1", "1");
+    let third = idle(Worker::builder(cursor).on_event(events.call())).await;
+    place.add(1);
     let status = until(&third, |status| {
         status.handled == 1 && status.state == WorkerState::Idle
     })

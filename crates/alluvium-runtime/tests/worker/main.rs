@@ -5,7 +5,11 @@ mod batches;
 mod failing;
 mod failures;
 mod parking;
+#[path = "../common/place.rs"]
+mod place;
 mod saves;
+#[path = "../common/seen.rs"]
+mod seen;
 mod stopping;
 mod support;
 mod work;

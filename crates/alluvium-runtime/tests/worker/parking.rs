@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use alluvium_runtime::{Action, Delivery, Handler, Parked, RestartPolicy, WorkerError};
 
-use crate::support::{Place, Seen, handler, numbers, until};
+use crate::place::Place;
+use crate::seen::Seen;
+use crate::support::{handler, numbers, until};
 
 /// Fails on a delivery with any of these in it; keeps what it did not fail on.
 fn fails_on(poison: &'static [u64], handled: &Seen<Vec<u64>>) -> impl Handler + use<> {
@@ -62,7 +64,7 @@ async fn only_what_is_at_fault_is_parked() {
     assert_eq!(handled.all(), expected, "each once, in order");
     assert_eq!(events.names().iter().filter(|name| **name == "parked").count(), 3);
     worker.stop_and_join().await.unwrap();
-    assert_eq!(place.stored().await, 50);
+    assert_eq!(place.stored().await, Some(50));
 }
 
 #[tokio::test]
@@ -112,5 +114,5 @@ async fn a_closed_depot_exhausts_the_budget_too() {
         matches!(error, WorkerError::Handler { restarts: 1, .. }),
         "{error:?}"
     );
-    assert_eq!(place.stored().await, 0);
+    assert_eq!(place.stored().await, Some(0));
 }

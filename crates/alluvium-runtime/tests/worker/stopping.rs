@@ -7,7 +7,9 @@ use alluvium_runtime::{Action, Delivery, Worker, WorkerError, WorkerState};
 use tokio::sync::Semaphore;
 
 use crate::failing::Failing;
-use crate::support::{NAME, Place, Seen, handler, until};
+use crate::place::{NAME, Place};
+use crate::seen::Seen;
+use crate::support::{handler, idle, until};
 
 #[tokio::test]
 async fn the_delivery_in_hand_is_finished_and_no_other_taken() {
@@ -25,7 +27,7 @@ async fn the_delivery_in_hand_is_finished_and_no_other_taken() {
     worker.stop();
     GATE.add_permits(10);
     assert_eq!(worker.join().await.unwrap().sequence.get(), 2);
-    assert_eq!(place.stored().await, 2);
+    assert_eq!(place.stored().await, Some(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +60,7 @@ async fn what_is_not_finished_by_the_deadline_comes_again() {
     );
     assert_eq!(stopped.elapsed().as_secs(), 20);
     assert_eq!(cancelled.all().len(), 1, "nothing of the handler runs any more");
-    assert_eq!(place.stored().await, 0);
+    assert_eq!(place.stored().await, Some(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,11 +88,8 @@ async fn it_stops_between_two_attempts_to_save() {
         drop(place.cursor().open().await.unwrap());
         let (store, mut failures) = Failing::new(&place.store, done);
         let hour = Duration::from_hours(1);
-        let worker = Worker::builder(place.cursor().held_in(store, NAME))
-            .pauses(hour, hour)
-            .start(async |_: Delivery| Ok(Action::Continue))
-            .await
-            .unwrap();
+        let cursor = place.cursor().held_in(store, NAME);
+        let worker = idle(Worker::builder(cursor).pauses(hour, hour)).await;
         failures.wait_for(|failures| *failures == 1).await.unwrap();
         let stopped = tokio::time::Instant::now();
         let error = worker.stop_and_join().await.unwrap_err();
@@ -98,18 +97,14 @@ async fn it_stops_between_two_attempts_to_save() {
         assert!(matches!(error, WorkerError::Save { .. }), "{error:?}");
         assert_eq!(error.kind(), ErrorKind::Transient);
         assert_eq!(*failures.borrow(), 2, "done: {done}");
-        assert_eq!(place.stored().await, if done { 2 } else { 0 });
+        assert_eq!(place.stored().await, Some(if done { 2 } else { 0 }));
     }
 }
 
 #[tokio::test]
 async fn a_handle_that_is_dropped_stops_it() {
     let place = Place::of(1);
-    let worker = place
-        .worker()
-        .start(async |_: Delivery| Ok(Action::Continue))
-        .await
-        .unwrap();
+    let worker = idle(place.worker()).await;
     let mut status = worker.watch_status();
     drop(worker);
     status

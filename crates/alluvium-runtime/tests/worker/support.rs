@@ -1,76 +1,24 @@
-//! A log, a store, and a record of what a worker does with them.
+//! Workers, and a record of what they do.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use alluvium_core::{Change, CursorStore as _, Scope};
-use alluvium_memory::{MemoryCursorStore, MemoryLog};
-use alluvium_runtime::{
-    Delivery, LogCursor, LogCursorBuilder, Worker, WorkerBuilder, WorkerEvent, WorkerStatus,
-};
+use alluvium_core::Change;
+use alluvium_runtime::{Action, Delivery, Worker, WorkerBuilder, WorkerEvent, WorkerStatus};
 
-pub(crate) const NAME: &str = "mailer";
-
-pub(crate) struct Place {
-    pub(crate) log: MemoryLog,
-    pub(crate) store: MemoryCursorStore,
-}
+use crate::place::Place;
+use crate::seen::Seen;
 
 impl Place {
-    /// A log of so many messages, the value of each its own number.
-    pub(crate) fn of(messages: u64) -> Self {
-        let log = MemoryLog::new("ORDERS");
-        for number in 1..=messages {
-            log.put(format!("orders.{number}"), number.to_string());
-        }
-        Self {
-            log,
-            store: MemoryCursorStore::new(),
-        }
-    }
-
-    pub(crate) fn cursor(&self) -> LogCursorBuilder {
-        LogCursor::builder(Arc::new(self.log.clone()), Scope::all())
-            .held_in(Arc::new(self.store.clone()), NAME)
-    }
-
     /// A worker that loses no time with pauses.
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(self.cursor()).pauses(Duration::from_millis(1), Duration::from_millis(1))
     }
-
-    pub(crate) async fn stored(&self) -> u64 {
-        let record = self.store.load(NAME).await.unwrap();
-        record
-            .expect("the worker has stored where it began")
-            .cursor
-            .sequence
-            .get()
-    }
 }
 
-/// What happened, in order. Clones are the same.
-#[derive(Clone)]
-pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
-
-impl<T> Default for Seen<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<T: Clone> Seen<T> {
-    pub(crate) fn push(&self, what: T) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
-    }
-
-    pub(crate) fn extend(&self, what: impl IntoIterator<Item = T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(what);
-    }
-
-    pub(crate) fn all(&self) -> Vec<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+/// A worker whose handler has nothing to do.
+pub(crate) async fn idle(builder: WorkerBuilder) -> Worker {
+    let worker = builder.start(async |_: Delivery| Ok(Action::Continue));
+    worker.await.unwrap()
 }
 
 impl Seen<WorkerEvent> {
