@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::wait;
+
 /// A proxy on a loopback port. Dropping it cuts all connections.
 #[derive(Debug)]
 pub struct Proxy {
@@ -28,6 +30,8 @@ struct Faults {
     deaf: AtomicBool,
     bytes_down: AtomicU64,
     accepted: AtomicU64,
+    /// How many there had been when it was disconnected.
+    before: AtomicU64,
 }
 
 impl Proxy {
@@ -56,6 +60,7 @@ impl Proxy {
             deaf: AtomicBool::new(false),
             bytes_down: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            before: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, target, Arc::clone(&faults)));
         Self {
@@ -111,6 +116,36 @@ impl Proxy {
     /// Connections taken so far.
     pub fn accepted(&self) -> u64 {
         self.faults.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Cuts every connection, and takes no other.
+    pub fn disconnect(&self) {
+        self.faults.before.store(self.accepted(), Ordering::SeqCst);
+        self.refuse(true);
+        self.cut();
+    }
+
+    /// Takes connections again, and waits for the first since it was [disconnected](Self::disconnect).
+    ///
+    /// # Panics
+    ///
+    /// If none comes in this time.
+    pub async fn reconnect(&self, patience: Duration) {
+        self.refuse(false);
+        self.accepts_after(self.faults.before.load(Ordering::SeqCst), patience)
+            .await;
+    }
+
+    /// Waits until more connections than so many were taken.
+    ///
+    /// # Panics
+    ///
+    /// If none comes in this time.
+    pub async fn accepts_after(&self, before: u64, patience: Duration) {
+        wait::until(patience, "a client has connected again", || {
+            self.accepted() > before
+        })
+        .await;
     }
 }
 

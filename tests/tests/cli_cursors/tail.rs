@@ -84,30 +84,16 @@ async fn it_begins_where_it_is_told_and_leaves_out_what_is_not_meant() {
         tail.finish().await;
     }
     // Whatever is printed first was stored after it had begun.
-    let mut tail = desk.tail(&[
-        "BEGIN",
-        "--from",
-        "next",
-        "--cursor",
-        "next",
-        "--state",
-        &desk.state(),
-    ]);
+    let state = desk.state();
+    let next = ["BEGIN", "--from", "next", "--cursor", "next", "--state", &state];
+    let mut tail = desk.tail(&next);
     desk.wait_for_cursor("next", 10).await;
     desk.publish("BEGIN", 1).await;
     assert_eq!(tail.line().await["sequence"], 11);
     tail.finish().await;
     // And where there is a cursor it goes on.
     desk.publish("BEGIN", 1).await;
-    let mut tail = desk.tail(&[
-        "BEGIN",
-        "--from",
-        "next",
-        "--cursor",
-        "next",
-        "--state",
-        &desk.state(),
-    ]);
+    let mut tail = desk.tail(&next);
     assert_eq!(tail.line().await["sequence"], 12);
     tail.finish().await;
 }

@@ -14,10 +14,11 @@ use alluvium_e2e::nats_cluster::NODES;
 use alluvium_e2e::{NatsCluster, full};
 use tokio::time::Instant;
 
-use crate::faults::{Fault, storm};
+use crate::faults::through_a_storm;
 
 const NAME: &str = "mailer";
 const BUCKET: &str = "cursors";
+const STREAM: &str = "KV_cursors";
 
 /// What one holder has seen of the store.
 #[derive(Default)]
@@ -64,17 +65,8 @@ async fn of_two_holders_one_is_fenced_whoever_leads() {
             hold(&store, Random(seed), &numbers, &over).await
         }));
     }
-    storm(
-        &mut cluster,
-        &format!("KV_{BUCKET}"),
-        &Fault::ALL,
-        Duration::from_mins(2),
-    )
-    .await;
-    over.store(true, Ordering::Relaxed);
     let mut seen = Seen::default();
-    for holder in holders {
-        let one = holder.await.expect("a holder ends well");
+    for one in through_a_storm(&mut cluster, STREAM, &over, holders).await {
         seen.held.extend(one.held);
         seen.saves.extend(one.saves);
     }

@@ -1,10 +1,13 @@
 //! What befalls a cluster.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use alluvium_e2e::feed::Random;
 use alluvium_e2e::nats_cluster::NODES;
 use alluvium_e2e::{NatsCluster, full};
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long a node stays away.
@@ -97,6 +100,19 @@ async fn away(cluster: &mut NatsCluster, nodes: &[usize], between: impl AsyncFnO
     for node in nodes {
         cluster.restart(*node).await;
     }
+}
+
+/// What tasks have come to when a storm is over, which is what ends them: each fault that there is, or two minutes.
+pub(crate) async fn through_a_storm<T>(
+    cluster: &mut NatsCluster,
+    stream: &str,
+    over: &AtomicBool,
+    tasks: Vec<JoinHandle<T>>,
+) -> Vec<T> {
+    storm(cluster, stream, &Fault::ALL, Duration::from_mins(2)).await;
+    over.store(true, Ordering::Relaxed);
+    let ended = join_all(tasks).await.into_iter();
+    ended.map(|task| task.expect("a task ends well")).collect()
 }
 
 /// One fault after the other: each once, or in the full length for so long, one every ten seconds.

@@ -11,10 +11,11 @@ use alluvium_e2e::NatsCluster;
 use alluvium_e2e::feed::Random;
 use alluvium_e2e::nats_cluster::NODES;
 
-use crate::faults::{Fault, storm};
+use crate::faults::{Fault, through_a_storm};
 
 const NAME: &str = "export routes";
 const BUCKET: &str = "leases";
+const STREAM: &str = "KV_leases";
 /// What is left behind by an answer that was lost keeps everybody out for so long.
 const TTL: Duration = Duration::from_secs(2);
 
@@ -41,18 +42,8 @@ async fn at_most_one_holds_a_lease_whoever_leads() {
         let over = Arc::clone(&over);
         holders.push(tokio::spawn(async move { compete(&leases, holder, &over).await }));
     }
-    storm(
-        &mut cluster,
-        &format!("KV_{BUCKET}"),
-        &Fault::ALL,
-        Duration::from_mins(2),
-    )
-    .await;
-    over.store(true, Ordering::Relaxed);
-    let mut held = Vec::new();
-    for holder in holders {
-        held.extend(holder.await.expect("a holder ends well"));
-    }
+    let held = through_a_storm(&mut cluster, STREAM, &over, holders).await;
+    let mut held: Vec<Held> = held.into_iter().flatten().collect();
     held.sort_by_key(|held| held.from);
     for pair in held.windows(2) {
         let [before, after] = pair else { continue };

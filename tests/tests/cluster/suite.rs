@@ -8,7 +8,7 @@ use std::time::Duration;
 use alluvium::{KvLog, Log, LogError, Sequence};
 use alluvium_conformance::{LogHarness, LogOwner};
 use alluvium_e2e::nats_cluster::{NODES, PATIENCE};
-use alluvium_e2e::{NatsCluster, Proxy, wait};
+use alluvium_e2e::{NatsCluster, Proxy};
 use async_nats::jetstream::{self, stream};
 use async_nats::{ConnectOptions, HeaderMap};
 use async_trait::async_trait;
@@ -38,7 +38,6 @@ impl LogHarness for OnCluster {
             history: i64::try_from(history).expect("a history"),
             context: jetstream::new(cluster.client().await),
             proxy: Proxy::start(cluster.port(node)).await,
-            connections: AtomicU64::new(0),
         };
         owner.recreate().await;
         Box::new(owner)
@@ -59,8 +58,6 @@ struct Owner {
     context: jetstream::Context,
     /// Whoever reads comes by here.
     proxy: Proxy,
-    /// How many there had been when they were cut.
-    connections: AtomicU64,
 }
 
 impl Owner {
@@ -177,18 +174,11 @@ impl LogOwner for Owner {
     }
 
     async fn disconnect(&self) {
-        self.connections.store(self.proxy.accepted(), Ordering::SeqCst);
-        self.proxy.refuse(true);
-        self.proxy.cut();
+        self.proxy.disconnect();
     }
 
     async fn reconnect(&self) {
-        self.proxy.refuse(false);
-        let before = self.connections.load(Ordering::SeqCst);
-        wait::until(PATIENCE, "the reader's client is connected again", || {
-            self.proxy.accepted() > before
-        })
-        .await;
+        self.proxy.reconnect(PATIENCE).await;
     }
 
     async fn readers(&self) -> usize {

@@ -1,9 +1,11 @@
 //! What the log holds now, `current` and `keys`: what they cost, and consumers that are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use alluvium::{ListEvent, Listed, LogEvent, LogStream, Scope, Sequence};
+use alluvium::{ListEvent, Listed, Log, LogEvent, LogStream, Scope, Sequence};
+use async_nats::Statistics;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
@@ -54,17 +56,22 @@ async fn the_end_of_a_listing_is_not_waited_for(kind: Kind) {
     }
 }
 
+/// A log of three keys with large values, and what its client has received.
+async fn with_large_values(kind: Kind, fixture: &Fixture) -> (Arc<dyn Log>, Arc<Statistics>) {
+    for key in ["a", "b.c", "b.d", "a"] {
+        fixture.put(key, &"x".repeat(100_000)).await;
+    }
+    // The last message of the log may be looked at, to know where it ends.
+    fixture.put("b.d", "short").await;
+    let client = fixture.server.client().await;
+    let statistics = client.statistics();
+    (open(kind, client).await, statistics)
+}
+
 async fn a_listing_is_what_is_current_without_the_values(kind: Kind) {
     for history in [1, 3] {
         let fixture = Fixture::with_history(kind, history).await;
-        for key in ["a", "b.c", "b.d", "a"] {
-            fixture.put(key, &"x".repeat(100_000)).await;
-        }
-        // The last message of the log may be looked at, to know where it ends.
-        fixture.put("b.d", "short").await;
-        let client = fixture.server.client().await;
-        let statistics = client.statistics();
-        let log = open(kind, client).await;
+        let (log, statistics) = with_large_values(kind, &fixture).await;
         for scope in [Scope::all(), Scope::of(["b.*"]).unwrap()] {
             let current = log
                 .current(&scope)
@@ -92,14 +99,7 @@ async fn a_listing_is_what_is_current_without_the_values(kind: Kind) {
 
 async fn keys_come_without_their_values(kind: Kind) {
     let fixture = Fixture::with_history(kind, 3).await;
-    for key in ["a", "b.c", "b.d", "a"] {
-        fixture.put(key, &"x".repeat(100_000)).await;
-    }
-    // The last message of the log may be looked at, to know where it ends.
-    fixture.put("b.d", "short").await;
-    let client = fixture.server.client().await;
-    let statistics = client.statistics();
-    let log = open(kind, client).await;
+    let (log, statistics) = with_large_values(kind, &fixture).await;
     let keys = log.keys(&Scope::all()).await.unwrap();
     let keys: BTreeSet<_> = timeout(PATIENCE, keys.map(Result::unwrap).collect())
         .await

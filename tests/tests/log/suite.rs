@@ -4,12 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use alluvium::{Log, LogError, Sequence};
 use alluvium_conformance::{LogHarness, LogOwner};
 use alluvium_e2e::Proxy;
-use alluvium_e2e::wait::until;
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,7 +33,6 @@ impl<const BUCKET: bool> LogHarness for OnServer<BUCKET> {
             history,
             context: fixture.context.clone(),
             proxy: Proxy::start(fixture.server.port()).await,
-            connections: AtomicU64::new(0),
             copy: tempfile::tempdir().unwrap(),
             fixture: Mutex::new(fixture),
         })
@@ -52,8 +49,6 @@ struct Owner {
     context: async_nats::jetstream::Context,
     /// Whoever reads comes by here.
     proxy: Proxy,
-    /// How many there had been when they were cut.
-    connections: AtomicU64,
     copy: TempDir,
     fixture: Mutex<Fixture>,
 }
@@ -70,14 +65,7 @@ impl Owner {
         fixture.server.kill().await;
         work(&fixture.server.store_dir(), self.copy.path());
         fixture.server.restart().await;
-        self.connected_after(before).await;
-    }
-
-    async fn connected_after(&self, before: u64) {
-        until(PATIENCE, "the reader's client is connected again", || {
-            self.proxy.accepted() > before
-        })
-        .await;
+        self.proxy.accepts_after(before, PATIENCE).await;
     }
 }
 
@@ -147,15 +135,11 @@ impl LogOwner for Owner {
     }
 
     async fn disconnect(&self) {
-        self.connections.store(self.proxy.accepted(), Ordering::SeqCst);
-        self.proxy.refuse(true);
-        self.proxy.cut();
+        self.proxy.disconnect();
     }
 
     async fn reconnect(&self) {
-        self.proxy.refuse(false);
-        self.connected_after(self.connections.load(Ordering::SeqCst))
-            .await;
+        self.proxy.reconnect(PATIENCE).await;
     }
 
     async fn readers(&self) -> usize {

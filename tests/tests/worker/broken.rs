@@ -9,6 +9,7 @@ use alluvium::{
 };
 use alluvium_e2e::NatsServer;
 use alluvium_e2e::worker::{STREAM, filled_stream};
+use async_nats::jetstream;
 
 /// What a worker is told of beside its work.
 type Events = Arc<Mutex<Vec<WorkerEvent>>>;
@@ -29,6 +30,20 @@ async fn worker(server: &NatsServer, cursors: &MemoryCursorStore, on_break: OnLo
     (worker, events)
 }
 
+/// A worker that has handled a stream of a hundred messages, and stops when that breaks.
+async fn through_100(server: &NatsServer, cursors: &MemoryCursorStore) -> Worker {
+    let (worker, _) = worker(server, cursors, OnLoss::Stop).await;
+    until(&worker, |status| status.handled == 100).await;
+    worker
+}
+
+async fn publish_100(context: &jetstream::Context) {
+    for _ in 0..100 {
+        let sent = context.publish("orders.1", "1".into()).await.unwrap();
+        sent.await.unwrap();
+    }
+}
+
 async fn until(worker: &Worker, is: impl FnMut(&WorkerStatus) -> bool) {
     let mut status = worker.watch_status();
     let waited = tokio::time::timeout(Duration::from_mins(1), status.wait_for(is)).await;
@@ -40,8 +55,7 @@ async fn a_deleted_stream_stops_it_and_one_made_again_is_another() {
     let server = NatsServer::start().await;
     let context = filled_stream(&server, 100).await;
     let cursors = MemoryCursorStore::new();
-    let (first, _) = worker(&server, &cursors, OnLoss::Stop).await;
-    until(&first, |status| status.handled == 100).await;
+    let first = through_100(&server, &cursors).await;
     context.delete_stream(STREAM).await.unwrap();
     let error = first.join().await.unwrap_err();
     let WorkerError::Cursor(source) = &error else {
@@ -76,19 +90,11 @@ async fn what_was_purged_past_the_cursor_is_told() {
     let server = NatsServer::start().await;
     let context = filled_stream(&server, 100).await;
     let cursors = MemoryCursorStore::new();
-    let (first, _) = worker(&server, &cursors, OnLoss::Stop).await;
-    until(&first, |status| status.handled == 100).await;
+    let first = through_100(&server, &cursors).await;
     first.stop_and_join().await.unwrap();
 
     let stream = context.get_stream(STREAM).await.unwrap();
-    for _ in 0..100 {
-        context
-            .publish("orders.1", "1".into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
-    }
+    publish_100(&context).await;
     stream.purge().sequence(151).await.unwrap();
     let (second, events) = worker(&server, &cursors, OnLoss::Stop).await;
     until(&second, |status| status.committed.sequence.get() == 200).await;
@@ -109,19 +115,10 @@ async fn a_server_that_is_killed_and_comes_back_is_gone_on_with() {
     let mut server = NatsServer::start().await;
     filled_stream(&server, 100).await;
     let cursors = MemoryCursorStore::new();
-    let (worker, _) = worker(&server, &cursors, OnLoss::Stop).await;
-    until(&worker, |status| status.handled == 100).await;
+    let worker = through_100(&server, &cursors).await;
     server.kill().await;
     server.restart().await;
-    let context = async_nats::jetstream::new(server.client().await);
-    for _ in 0..100 {
-        context
-            .publish("orders.1", "1".into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
-    }
+    publish_100(&jetstream::new(server.client().await)).await;
     until(&worker, |status| {
         status.handled == 200 && status.state == WorkerState::Idle
     })
