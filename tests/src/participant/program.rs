@@ -2,8 +2,10 @@
 
 use std::io::{BufRead as _, Result, Write as _, stdin, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use async_nats::{Client, ConnectOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -31,6 +33,16 @@ pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
 /// If that is something else.
 pub fn orders<T: DeserializeOwned>() -> anyhow::Result<T> {
     serde_json::from_str(&line()?).context("the first line is no orders")
+}
+
+/// A client that is soon back when its connection is lost.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn connect(server: &str) -> anyhow::Result<Client> {
+    let options = ConnectOptions::new().reconnect_delay_callback(|_| Duration::from_millis(50));
+    Ok(options.connect(server).await?)
 }
 
 /// The next line that it reads; empty if whoever has started it is gone.

@@ -4,7 +4,6 @@ mod stamp;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alluvium::{
     ArtifactKey, Bootstrap, ExportSchedule, KvLog, Replica, ReplicaBuilder, RetentionPolicy, Transport,
@@ -31,10 +30,7 @@ async fn run() -> Result<()> {
 }
 
 async fn play(orders: Orders) -> Result<()> {
-    let client = async_nats::ConnectOptions::new()
-        .reconnect_delay_callback(|_| Duration::from_millis(50))
-        .connect(&orders.server)
-        .await?;
+    let client = program::connect(&orders.server).await?;
     let log = Arc::new(KvLog::open(client, "b").await?);
     let state = alluvium::open(&orders.state).await?;
     let table = state.open_table(TABLE).await?;

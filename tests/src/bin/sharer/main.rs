@@ -26,10 +26,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<()> {
     let orders: Orders = program::orders()?;
     let mut lines = program::lines();
-    let client = async_nats::ConnectOptions::new()
-        .reconnect_delay_callback(|_| Duration::from_millis(50))
-        .connect(&orders.server)
-        .await?;
+    let client = program::connect(&orders.server).await?;
     let log = Arc::new(StreamLog::open(client.clone(), STREAM).await?);
     let leases = Arc::new(KvLeaseStore::open(client.clone(), LEASES).await?);
     let cursors = Arc::new(KvCursorStore::open(client.clone(), CURSORS).await?);

@@ -23,10 +23,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<()> {
     let orders: Orders = program::orders()?;
     let mut lines = program::lines();
-    let client = async_nats::ConnectOptions::new()
-        .reconnect_delay_callback(|_| Duration::from_millis(50))
-        .connect(&orders.server)
-        .await?;
+    let client = program::connect(&orders.server).await?;
     let (cursors, open) = cursors(&client, &orders.cursor).await?;
     let log = Arc::new(StreamLog::open(client, STREAM).await?);
     let clerk = Clerk {
