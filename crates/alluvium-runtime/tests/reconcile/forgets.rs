@@ -271,6 +271,31 @@ async fn a_repair_that_meets_a_marker_of_an_expiry_keeps_the_row() {
     archive.stop().await;
 }
 
+/// What else is not listed may have expired, too.
+#[tokio::test]
+async fn a_repair_that_meets_a_marker_of_an_expiry_deletes_nothing_for_not_being_listed() {
+    let log = filled(20);
+    let table = Archive::start(Stepped::new(&log), table()).await.stop().await;
+    table.amend(&[]).unwrap();
+    for gone in [10, 11] {
+        log.remove(Sequence::new(gone));
+    }
+    let last = log.message_at(Sequence::new(20)).await.unwrap().unwrap();
+    is_refused(with_a_marker(&log, "k10", &last), &table).await;
+    assert_eq!(rows(&table).len(), 20);
+}
+
+/// The archive cannot be repaired, and says so.
+async fn is_refused(log: Stepped, table: &Arc<dyn Table>) {
+    let replica = Replica::builder(Arc::new(log), Arc::clone(table)).mode(Mode::Archive);
+    let replica = replica.start().await.unwrap();
+    let stopped = tokio::time::timeout(PATIENCE, replica.stopped()).await;
+    let Ok(Err(ReplicaError::Refused(RefuseReason::Archive { cause, .. }))) = stopped else {
+        panic!("{stopped:?}: {:?}", replica.status())
+    };
+    assert_eq!(cause, ReconcileReason::Interrupted);
+}
+
 /// Its row is newer than the end of the log, and no other listing ever tells what it is.
 #[tokio::test]
 async fn a_repair_that_meets_a_marker_of_an_expiry_before_a_lost_row_ends() {
@@ -279,14 +304,7 @@ async fn a_repair_that_meets_a_marker_of_an_expiry_before_a_lost_row_ends() {
     let table = Archive::start(Stepped::new(&log), table()).await.stop().await;
     log.cut_after(Sequence::new(20));
     let last = log.message_at(Sequence::new(20)).await.unwrap().unwrap();
-    let log = Arc::new(with_a_marker(&log, "k10", &last));
-    let replica = Replica::builder(log, Arc::clone(&table)).mode(Mode::Archive);
-    let replica = replica.start().await.unwrap();
-    let stopped = tokio::time::timeout(PATIENCE, replica.stopped()).await;
-    let Ok(Err(ReplicaError::Refused(RefuseReason::Archive { cause, .. }))) = stopped else {
-        panic!("{stopped:?}: {:?}", replica.status())
-    };
-    assert_eq!(cause, ReconcileReason::Interrupted);
+    is_refused(with_a_marker(&log, "k10", &last), &table).await;
     assert_eq!(table.get(b"k10").unwrap().unwrap().value, "lost");
 }
 

@@ -144,6 +144,9 @@ async fn a_message_before_the_one_that_vanished_is_shown_again() {
             log.put(format!("a.{key}"), value);
         }
     }
+    log.put("deleted", "1");
+    log.delete("deleted");
+    let after_the_marker = log.put("deleted", "2");
     let mirror = Mirror::start(&log, Scope::all()).await;
     mirror.is_settled().await;
     for round in 0..5 {
@@ -151,6 +154,9 @@ async fn a_message_before_the_one_that_vanished_is_shown_again() {
         log.put(format!("new.{round}"), "1");
         mirror.is_right().await;
     }
+    // Its marker is the last again.
+    log.remove(after_the_marker);
+    mirror.is_right().await;
     // The same key once more, and then for good.
     for gone in [11, 1] {
         log.remove(Sequence::new(gone));
