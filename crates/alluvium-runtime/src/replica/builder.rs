@@ -126,11 +126,12 @@ impl ReplicaBuilder {
     ///
     /// Rows of messages that the log evicted from its front go at the next look. What else is gone is told from the log's count of
     /// keys, if the log keeps one message of each key, the table holds all keys, and a few thousand changes at most come at a time.
-    /// Where that cannot tell, the log is listed without values: once after the start, and then when the numbers leave it open, for at
-    /// most a twentieth of the time. For a replica of a part of a log, or of a log with a history, they do whenever anything was written.
+    /// Where that cannot tell, the log is asked which messages it holds, or listed without values where it does not say: once after the
+    /// start, and then when the numbers leave it open, for at most a twentieth of the time. For a replica of a part of a log, or of a log
+    /// with a history, they do whenever anything was written.
     ///
-    /// So a row goes after this interval at the latest, or after this interval and 22 times what a listing takes: it may go missing
-    /// behind a listing, which rests 20 times as long as it took. Of more than 65,536 that are gone and not from the front, each
+    /// So a row goes after this interval at the latest, or after this interval and 22 times what asking or listing takes: it may go missing
+    /// right after that was done, which rests 20 times as long as it took. Of more than 65,536 that are gone and not from the front, each
     /// interval and listing takes as many. All of that counts from when the table has come to the end that the log had at a look: a
     /// newer message of the key may be on its way. A table that never comes there, because more is written than it can apply, forgets
     /// only what has a marker.
