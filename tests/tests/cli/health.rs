@@ -116,7 +116,10 @@ async fn a_server_that_is_killed_is_told_with_since_when_and_that_it_is_back() {
     assert!(stalled["for_seconds"].as_f64() >= Some(10.0), "{stalled}");
     assert!(before["since"].as_str() <= stalled["since"].as_str(), "{stalled}");
     let said = for_people.says("stalled at 1 of 1 since 20").await;
-    assert!(said.contains(": the replica cannot read its log: "), "{said}");
+    assert!(
+        said.starts_with("stalled ") && said.contains(": the replica cannot read its log: "),
+        "{said}"
+    );
 
     server.restart().await;
     let live = follower.tells("that it is live", is_live).await;

@@ -197,7 +197,7 @@ async fn a_refused_archive_that_is_to_stay_says_so_and_goes_on_with_an_artifact(
         "{longer}"
     );
     let said = for_people.says("refused at 5 of 25 since 20").await;
-    assert!(said.contains(reason), "{said}");
+    assert!(said.starts_with("refused ") && said.contains(reason), "{said}");
     // Nobody else reads it meanwhile.
     let busy = error(&desk.run(&["get", "k001"]).await);
     assert!(busy.contains("is in use by another process"), "{busy}");
@@ -245,7 +245,7 @@ async fn an_archive_whose_artifact_cannot_be_had_is_restoring_until_it_can() {
     assert_eq!(restoring["stale"], true, "{restoring}");
     let said = for_people.says("restoring at 5 of 25 since 20").await;
     assert!(
-        said.contains(&format!(": {OVERRUN}; cannot fetch the artifact: ")),
+        said.starts_with("restoring ") && said.contains(&format!(": {OVERRUN}; cannot fetch the artifact: ")),
         "{said}"
     );
 
