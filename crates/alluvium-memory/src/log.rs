@@ -170,6 +170,15 @@ impl MemoryLog {
         state.wake();
     }
 
+    /// Is another log of the same name from now on that begins as this one was up to a sequence, as a stream is that was restored
+    /// from a backup.
+    pub fn restore_to(&self, last: Sequence) {
+        self.cut_after(last);
+        let mut state = self.state();
+        state.incarnation = state.incarnation.saturating_add(1);
+        state.wake();
+    }
+
     fn append(&self, change: impl FnOnce(Sequence, Timestamp) -> Change) -> Sequence {
         self.state().append(change)
     }

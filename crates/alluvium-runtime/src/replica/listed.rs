@@ -10,7 +10,7 @@ use std::io::{BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use alluvium_core::{Sequence, Timestamp};
 
 /// Messages of one window: 32 MiB.
-const WINDOW: usize = 2 << 20;
+pub(super) const WINDOW: usize = 2 << 20;
 
 /// Bytes of a message in the file.
 const STORED: usize = 16;

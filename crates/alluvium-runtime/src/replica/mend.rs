@@ -1,7 +1,7 @@
 //! A reconcile without a listing: the table was exact at a cursor, of a history of its log that has ended since.
 //!
-//! A log that lost its tail, and may have been written on since, has two histories which are the same up to one sequence. Of
-//! each key it holds one message, and it tells which messages it holds. So
+//! A log that lost its tail or was restored from a backup, and may have been written on since, has two histories which are the same up
+//! to one sequence. Of each key it holds one message, and it tells which messages it holds. So
 //!
 //! 1. the table's rows are asked about, by bisection, until the last one is found that the log confirms. Up to there both
 //!    histories are the same;
@@ -62,10 +62,11 @@ impl Driver {
         reason: ReconcileReason,
     ) -> Result<Option<Mended>, Interruption> {
         // Of a repair that was cut short the rows may be of two histories, and of a part of a log nobody can tell which of
-        // its messages are of that part. An archive holds more than its log.
+        // its messages are of that part. An archive holds more than its log. A log that replaced another one may have been restored
+        // from a backup of that, and begin as it did.
         let of_one_history = matches!(
             reason,
-            ReconcileReason::TailLost | ReconcileReason::HistoryChanged
+            ReconcileReason::TailLost | ReconcileReason::HistoryChanged | ReconcileReason::LogReplaced
         );
         if !of_one_history || self.mode != Mode::Mirror || !self.scope.is_all() {
             return Ok(None);

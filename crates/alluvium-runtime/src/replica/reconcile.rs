@@ -6,11 +6,11 @@
 use std::collections::HashSet;
 
 use alluvium_core::{
-    Change, Cursor, DeleteReason, KeyRange, Listed, Mode, Operation, Sequence, Table, Timestamp,
+    Change, Cursor, DeleteReason, KeyRange, Listed, Mode, Operation, Sequence, Table, TableError, Timestamp,
 };
 use bytes::Bytes;
 
-use super::listed::ListedSet;
+use super::listed::{ListedSet, WINDOW};
 use crate::ReplicaError;
 
 /// How many vanished rows one step of the sweep takes.
@@ -24,6 +24,29 @@ pub(super) struct Reconcile {
     /// Keys that the log holds a message of, wherever that stands.
     spared: HashSet<Bytes>,
     has_evicted: bool,
+    /// What the table showed when the first listed messages were compared.
+    shown: Option<Shown>,
+}
+
+/// The messages that rows of a table are of, rising: as many as one window of a listing. To look up a row for each listed key takes
+/// longer than to fetch it.
+struct Shown(Vec<(Sequence, Timestamp)>);
+
+impl Shown {
+    fn by(table: &dyn Table) -> Result<Self, TableError> {
+        let rows = table.snapshot()?.scan(&KeyRange::all())?;
+        let messages = rows
+            .take(WINDOW)
+            .map(|row| row.map(|(_, entry)| (entry.sequence, entry.timestamp)));
+        let mut messages: Vec<_> = messages.collect::<Result<_, _>>()?;
+        messages.sort_unstable();
+        Ok(Self(messages))
+    }
+
+    /// Whether there is a row of this message. If not, there may be one beyond what is known.
+    fn has(&self, message: (Sequence, Timestamp)) -> bool {
+        self.0.binary_search(&message).is_ok()
+    }
 }
 
 /// What was found of the table when the listing was complete.
@@ -51,6 +74,7 @@ impl Reconcile {
             live: ListedSet::new(),
             spared: HashSet::new(),
             has_evicted: false,
+            shown: None,
         }
     }
 
@@ -60,6 +84,10 @@ impl Reconcile {
         table: &dyn Table,
         listed: Vec<Listed>,
     ) -> Result<Vec<Differing>, ReplicaError> {
+        let shown = match self.shown.take() {
+            Some(shown) => shown,
+            None => Shown::by(table)?,
+        };
         let mut differing = Vec::new();
         for listed in listed {
             if listed.deleted.is_some_and(|reason| self.keeps(reason)) {
@@ -67,18 +95,25 @@ impl Reconcile {
                 self.spare(&listed.key);
                 continue;
             }
+            let message = (listed.sequence, listed.timestamp);
+            if listed.deleted.is_none() {
+                self.note(&listed.key, listed.sequence, listed.timestamp)?;
+                // Whatever was done to the table since then was done to other keys.
+                if shown.has(message) {
+                    continue;
+                }
+            }
             let entry = table.get(&listed.key)?;
             let row = entry.map(|entry| (entry.sequence, entry.timestamp));
-            let differs = if listed.deleted.is_some() {
-                row.is_some()
-            } else {
-                self.note(&listed.key, listed.sequence, listed.timestamp)?;
-                row != Some((listed.sequence, listed.timestamp))
+            let differs = match listed.deleted {
+                Some(_) => row.is_some(),
+                None => row != Some(message),
             };
             if differs {
                 differing.push(Differing { listed, row });
             }
         }
+        self.shown = Some(shown);
         Ok(differing)
     }
 

@@ -150,6 +150,43 @@ async fn a_tail_that_is_lost_and_not_written_again_is_mended_too() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_restored_from_a_backup_is_mended_too() {
+    let (log, mut last) = lived(&puts(0..200).collect::<Vec<_>>());
+    let (table, backed_up) = (table(), last);
+    for step in puts(190..210) {
+        step.take(&log, &mut last);
+    }
+    follow(&Watched::new(log.clone()), &table).await;
+    log.restore_to(backed_up);
+    for step in puts(195..240) {
+        step.take(&log, &mut last);
+    }
+    let log = Watched::telling(log, |_, _| {});
+    let (batches, reason) = follow(&log, &table).await;
+    assert_eq!(reason, Some(ReconcileReason::LogReplaced));
+    assert_eq!((log.listings(), log.listings_with_values()), (0, 0));
+    assert_eq!(done_to(&batches, "k3"), []);
+    assert_eq!(rows(&table), truth(&log.log).await);
+}
+
+#[tokio::test]
+async fn a_log_that_shares_nothing_with_the_one_before_is_filled_anew() {
+    let (log, mut last) = lived(&puts(0..200).collect::<Vec<_>>());
+    let table = table();
+    follow(&Watched::new(log.clone()), &table).await;
+    log.replace();
+    for step in puts(0..240) {
+        step.take(&log, &mut last);
+    }
+    let log = Watched::telling(log, |_, _| {});
+    let (_, reason) = follow(&log, &table).await;
+    assert_eq!(reason, Some(ReconcileReason::LogReplaced));
+    assert_eq!(log.listings(), 0);
+    assert!(log.fetched() <= PROBES, "{}", log.fetched());
+    assert_eq!(rows(&table), truth(&log.log).await);
+}
+
+#[tokio::test]
 async fn what_differs_in_most_is_listed() {
     let (before, _) = lived(&puts(0..250).collect::<Vec<_>>());
     let table = table();
@@ -213,7 +250,13 @@ impl Reader {
 }
 
 /// A table of a log that was put back is mended while it is written to and taken from.
-async fn is_mended(beginning: &[Step], tail: &[Step], written: &[Step], meanwhile: Vec<Step>) {
+async fn is_mended(
+    beginning: &[Step],
+    tail: &[Step],
+    written: &[Step],
+    meanwhile: Vec<Step>,
+    restored: bool,
+) {
     let (before, mut end) = lived(beginning);
     for step in tail {
         step.take(&before, &mut end);
@@ -221,6 +264,9 @@ async fn is_mended(beginning: &[Step], tail: &[Step], written: &[Step], meanwhil
     let table = table();
     follow(&Watched::new(before), &table).await;
     let (log, mut last) = put_back(beginning);
+    if restored {
+        log.restore_to(last);
+    }
     for step in written {
         step.take(&log, &mut last);
     }
@@ -307,8 +353,9 @@ proptest! {
         lost in steps(15),
         written in steps(25),
         meanwhile in steps(12),
+        restored: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(is_mended(&beginning, &lost, &written, meanwhile));
+        runtime.block_on(is_mended(&beginning, &lost, &written, meanwhile, restored));
     }
 }
