@@ -102,6 +102,7 @@ impl Driver {
         let mut missed = Vec::new();
         let complete = loop {
             let (listed, complete) = self.listed(&mut stream).await?;
+            self.count(listed.len());
             self.bring(listed, &mut missed).await?;
             if missed.len() > MOST_MISSED {
                 return Err(self.changed_too_much().into());
@@ -153,7 +154,6 @@ impl Driver {
                 ListEvent::Complete(sequence) => complete = Some(sequence),
             }
         }
-        self.count(listed.len());
         Ok((listed, complete))
     }
 

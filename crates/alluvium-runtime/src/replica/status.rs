@@ -106,7 +106,7 @@ pub struct Status {
     pub caught_up: Option<Sequence>,
     /// The last sequence of the log, as last heard: every few seconds, and with every change.
     pub log_last: Sequence,
-    /// Messages received since the start, whether they changed anything or not.
+    /// Messages received since the start, and keys that a reconcile listed, whether they changed anything or not.
     pub received: u64,
     /// Changes applied since the start.
     pub changes: u64,

@@ -193,6 +193,9 @@ async fn of_a_part_of_a_log_it_is_found_too() {
     };
     tokio::time::timeout(PATIENCE, right).await.unwrap();
     assert_eq!(rows(&mirror.table).len(), 99);
+    // A look at what the log holds is no reading of it.
+    assert!(mirror.log.listings() > 0);
+    assert_eq!(mirror.replica.status().received, 100);
     mirror.stop().await;
 }
 
