@@ -147,10 +147,14 @@ impl Driver {
             return Ok(());
         }
         let begun = Instant::now();
-        let is_whole = match self.holdings(&bounds.log, bounds).await? {
-            // Of an archive a listing tells more: whether something has expired.
-            Some(holdings) if self.mode == Mode::Mirror => self.verify_by(keeper, survey, holdings).await?,
-            _ => self.verify(keeper, survey).await?,
+        let holdings = match self.mode {
+            Mode::Mirror => self.holdings(&bounds.log, bounds).await?,
+            // A listing tells more: whether something has expired.
+            Mode::Archive => None,
+        };
+        let is_whole = match holdings {
+            Some(holdings) => self.verify_by(keeper, survey, holdings).await?,
+            None => self.verify(keeper, survey).await?,
         };
         if is_whole {
             keeper.not_before = Instant::now() + begun.elapsed() * REST;
