@@ -9,7 +9,6 @@ use std::time::Duration;
 use alluvium::{
     BackendOptions, EngineBackend, Log, Mode, Replica, Scope, StateBackend as _, StateConfig, Status, Table,
 };
-use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,6 +18,7 @@ use crate::error::Failure;
 use crate::fleet::Fleet;
 use crate::output::Output;
 use crate::progress::{Progress, Subject};
+use crate::runtime;
 use crate::signals::Signals;
 use crate::state;
 
@@ -26,10 +26,7 @@ use crate::state;
 const WIND_DOWN: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &ReplicateArgs, output: Output, verbose: u8) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    let runtime = runtime::start()?;
     let result = runtime.block_on(replicate(args, output, verbose));
     runtime.shutdown_timeout(WIND_DOWN);
     result

@@ -11,6 +11,7 @@ use alluvium_runtime::{Replica, ReplicaBuilder, ReplicaError, State};
 
 use super::watched::Watched;
 use super::{rows, table};
+use crate::eventually::eventually;
 
 fn forgetful() -> Retention {
     Retention {
@@ -248,14 +249,7 @@ async fn overrun_while_it_reads(mode: Mode) -> (MemoryLog, Arc<dyn Table>, Repli
     for key in 0..RECEIVED + 900 {
         log.put(format!("k{key}"), "1");
     }
-    let received = async {
-        while replica.status().received < RECEIVED {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), received)
-        .await
-        .unwrap();
+    eventually("it has received that", || replica.status().received >= RECEIVED).await;
     log.evict_before(Sequence::new(RECEIVED + 800));
     drop(open);
     (log, table, replica)

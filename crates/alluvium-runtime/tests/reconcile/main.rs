@@ -2,6 +2,8 @@
 
 mod another;
 mod archive;
+#[path = "../common/eventually.rs"]
+mod eventually;
 mod forgets;
 mod mend;
 mod mirror;
